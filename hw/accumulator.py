@@ -1,0 +1,77 @@
+"""The accumulator: partial sums of a rectangle of output pixels, one memory word for all columns."""
+
+from amaranth import *
+from amaranth.lib import data, memory, wiring
+from amaranth.lib.wiring import In, Out
+
+__all__ = ["WAVE", "Accumulator"]
+
+WAVE = data.StructLayout({
+    "result": 1,  # the wave belongs to an output pixel
+    "start": 1,  # the first result of a pass
+    "first": 1,  # of a block's first pass: overwrite
+    "last": 1,  # of a block's last pass: send on
+    "maximum": 1,  # combine by maximum instead of addition
+    "block_end": 1,  # the block's last result
+    "end": 1,  # the instruction's last result
+})
+"""What the sequencer says of a wave; it arrives at the accumulator one cycle before the wave's sums."""
+
+
+class Accumulator(wiring.Component):
+    """Combines the sums of a block's passes.
+
+    Entry n belongs to the pass's result n. ``wave`` comes one cycle before its ``sums``; a finished total leaves LATENCY
+    cycles after its sums. Passes must start at least REUSE cycles apart.
+    """
+
+    LATENCY = 1
+    REUSE = 3
+
+    def __init__(self, *, cols: int, depth: int, sum_width: int):
+        self._cols = cols
+        self._depth = depth
+        super().__init__({
+            "wave": In(WAVE),
+            "sums": In(data.ArrayLayout(signed(sum_width), cols)),
+            "valid": Out(1),
+            "block_end": Out(1),
+            "end": Out(1),
+            "totals": Out(data.ArrayLayout(signed(32), cols)),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.partial_sums = partial_sums = memory.Memory(
+            shape=unsigned(32 * self._cols), depth=self._depth, init=[]
+        )
+        read = partial_sums.read_port()
+        write = partial_sums.write_port()
+
+        following = Signal(range(self._depth))  # entry of the next result, unless a pass starts
+        entry = Signal(range(self._depth))
+        wave = Signal(WAVE)  # in step with `sums` and the memory's answer
+        m.d.comb += read.addr.eq(Mux(self.wave.start, 0, following))
+        m.d.sync += wave.eq(self.wave)
+        with m.If(self.wave.result):
+            m.d.sync += [following.eq(read.addr + 1), entry.eq(read.addr)]
+        m.d.comb += read.en.eq(self.wave.result)
+
+        earlier = data.View(self.totals.shape(), read.data)
+        done = Signal(WAVE)
+        m.d.sync += [done.eq(wave), write.addr.eq(entry)]
+        for total, before, now in zip(self.totals, earlier, self.sums, strict=True):
+            with m.If(wave.first):
+                m.d.sync += total.eq(now)
+            with m.Elif(wave.maximum):
+                m.d.sync += total.eq(Mux(before > now, before, now))
+            with m.Else():
+                m.d.sync += total.eq(before + now)
+        m.d.comb += [
+            write.data.eq(self.totals),
+            write.en.eq(done.result & ~done.last),
+            self.valid.eq(done.result & done.last),
+            self.block_end.eq(self.valid & done.block_end),
+            self.end.eq(self.valid & done.end),
+        ]
+        return m

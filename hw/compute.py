@@ -1,0 +1,114 @@
+"""The compute engine: from a COMPUTE instruction to finished totals."""
+
+from amaranth import *
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from .accumulator import Accumulator
+from .array import SystolicArray
+from .feeder import Feeder
+from .isa import COMPUTE
+from .params import Parameters
+from .passes import PassWalker
+from .scratchpad import READ_PORTS, Scratchpad, place_layout
+from .skew import Delay
+from .steps import StepWalker
+from .tiles import TileLoader, tile_vector_layout
+
+__all__ = ["ComputeEngine", "pixel_groups", "read_ports"]
+
+
+def pixel_groups(params: Parameters) -> int:
+    """Pixel buses of a column."""
+    return READ_PORTS if params.depthwise else 0
+
+
+def read_ports(params: Parameters) -> int:
+    """Read ports of the scratchpad that the array needs."""
+    return READ_PORTS if params.depthwise else 1 + params.residual
+
+
+class ComputeEngine(wiring.Component):
+    """Walks ``instructions``, reads the scratchpad through ``ports`` and ``words``, takes ``tiles``, and gives ``totals``.
+
+    ``residual`` carries the residual operand's C bytes for a result, ahead of its total. ``active``, ``wants_weights``,
+    ``held`` and ``busy`` tell what the engine did this cycle.
+    """
+
+    def __init__(self, params: Parameters):
+        self._params = params
+        self._ports = read_ports(params)
+        super().__init__({
+            "instructions": In(stream.Signature(COMPUTE)),
+            "tiles": In(stream.Signature(tile_vector_layout(params.cols))),
+            "ports": Out(wiring.Signature({"en": Out(1), "place": Out(place_layout(params.bank_words))})).array(self._ports),
+            "words": In(8 * params.vector).array(self._ports),
+            "valid": Out(1),
+            "block_end": Out(1),
+            "end": Out(1),
+            "totals": Out(data.ArrayLayout(signed(32), params.cols)),
+            "residual_valid": Out(1),
+            "residual": Out(8 * params.cols),
+            "active": Out(1),
+            "wants_weights": Out(1),
+            "held": Out(1),
+            "busy": Out(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        params = self._params
+        groups = pixel_groups(params)
+        m.submodules.passes = passes = PassWalker(
+            reduction_units=params.rows // params.unit, block_units=params.cols // params.unit
+        )
+        m.submodules.steps = steps = StepWalker(
+            rows=params.rows, units=params.units, words=params.bank_words, ports=self._ports, groups=groups,
+            residual=params.residual,
+        )  # fmt: skip
+        m.submodules.feeder = feeder = Feeder(rows=params.rows, cols=params.cols, ports=self._ports, groups=groups)
+        m.submodules.tile_loader = loader = TileLoader(rows=params.rows, cols=params.cols, latency=Feeder.LATENCY)
+        m.submodules.array = array = SystolicArray(rows=params.rows, cols=params.cols, groups=groups)
+        m.submodules.accumulator = accumulator = Accumulator(
+            cols=params.cols, depth=params.accumulator_depth, sum_width=array.sum_width
+        )
+        m.submodules.wave_delay = wave_delay = Delay(steps.wave.shape(), Feeder.LATENCY + array.latency - 1)
+
+        connect(m, flipped(self.instructions), passes.instructions)
+        connect(m, passes.passes, steps.passes)
+        connect(m, flipped(self.tiles), loader.tiles)
+        for port, mine in zip(steps.ports, self.ports, strict=True):
+            connect(m, port, flipped(mine))
+        m.d.comb += [
+            steps.ready_next.eq(loader.ready_next),
+            loader.swap.eq(steps.step.swap),
+            feeder.step.eq(steps.step),
+            *(into.eq(word) for into, word in zip(feeder.words, self.words, strict=True)),
+            array.lanes.eq(feeder.lanes),
+            array.weights.eq(loader.weights),
+            array.shift.eq(loader.shift),
+            wave_delay.i.eq(steps.wave),
+            accumulator.wave.eq(wave_delay.o),
+            accumulator.sums.eq(array.sums),
+            self.valid.eq(accumulator.valid),
+            self.block_end.eq(accumulator.block_end),
+            self.end.eq(accumulator.end),
+            self.totals.eq(accumulator.totals),
+            self.active.eq(steps.active),
+            self.wants_weights.eq(steps.wants_weights),
+            self.held.eq(steps.held),
+            self.busy.eq(passes.busy),
+        ]
+        if groups:
+            m.d.comb += array.pixels.eq(feeder.pixels)
+        if params.residual:
+            operand = data.StructLayout({"valid": 1, "sub": steps.res_sub.shape()})
+            m.submodules.residual_delay = delay = Delay(operand, Scratchpad.LATENCY)
+            blocks = data.ArrayLayout(8 * params.cols, params.vector // params.cols)
+            word = data.View(blocks, self.words[-1])
+            m.d.comb += [delay.i.valid.eq(steps.res_en), delay.i.sub.eq(steps.res_sub)]
+            m.d.sync += [
+                self.residual_valid.eq(delay.o.valid),
+                self.residual.eq(word[delay.o.sub] if len(word) > 1 else word[0]),
+            ]
+        return m

@@ -1,0 +1,97 @@
+"""Programs as text: a line per instruction, and notes that say which layer and tensor it belongs to."""
+
+from .isa import CONSTANT_VECTORS, Combine, Mode, Opcode, Rounding, Stream
+from .program import Fields, Program
+
+__all__ = ["describe", "disassemble"]
+
+_TOKENS = {Opcode.LOAD: "L", Opcode.COMPUTE: "C", Opcode.STORE: "S"}
+
+
+def describe(opcode: Opcode, fields: Fields) -> str:
+    """What an instruction does, without its tokens; addresses in units, `@` stands before bank and address."""
+    match opcode:
+        case Opcode.LOAD:
+            return f"{_external(fields)} -> {_image(fields)}"
+        case Opcode.STORE:
+            return f"{_image(fields)} -> {_external(fields)}"
+        case Opcode.WEIGHTS:
+            return f"{fields['base'].name.lower()}+{fields['offset']:#x} {fields['bytes']} bytes, {_stream(fields)}"
+        case Opcode.COMPUTE:
+            return _compute(fields)
+    return ""
+
+
+def disassemble(program: Program) -> str:
+    """A listing of the whole program. Raises `ProgramError` for an instruction that cannot be decoded.
+
+    Columns: number; the token that the instruction gives (L, C or S and its count); opcode; the tokens that it waits
+    for; what it does. Notes stand before the first instruction of a layer and behind the last one of a tensor.
+    """
+    params = program.params
+    lines = [f"; {program.model or 'program'} for {params.array}, {len(program)} instructions, {len(program.weights)} bytes of weights"]
+    lines += [f"; in  {t.name} {_shape(t.shape)} {t.dtype} {t.base.name.lower()}+{t.offset:#x}" for t in program.inputs]
+    lines += [f"; out {t.name} {_shape(t.shape)} {t.dtype} {t.base.name.lower()}+{t.offset:#x}" for t in program.outputs]
+    counts = dict.fromkeys(_TOKENS, 0)
+    for index, (opcode, fields) in enumerate(program.decoded()):
+        lines += [f"; {row.op} {row.name}" for row in program.layers if row.first_instruction == index and row.fused_into is None]
+        token = ""
+        if opcode in counts:
+            counts[opcode] += 1
+            token = f"{_TOKENS[opcode]}{counts[opcode]}"
+        names = ((letter, fields[f"wait_{counted.name.lower()}"]) for counted, letter in _TOKENS.items())
+        waits = " ".join(f"{letter}{count}" for letter, count in names if count)
+        lines.append(f"{index:5} {token:5} {opcode.name:8}{waits:18}{describe(opcode, fields)}".rstrip())
+        lines += [
+            f"; = {image.name} {_shape(image.shape)} @{image.bank}:{image.address} row {image.row_step} x {image.x_step}"
+            for image in program.tensors
+            if image.last_instruction == index
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    return "x".join(map(str, shape))
+
+
+def _external(fields: Fields) -> str:
+    runs = f"{fields['runs']} x {fields['run_bytes']} bytes, pitch {fields['run_pitch']}"
+    return f"{fields['base'].name.lower()}+{fields['offset']:#x} {runs}"
+
+
+def _image(fields: Fields) -> str:
+    shape = f"{fields['rows']}x{fields['width']}x{fields['channels']}"
+    return f"@{fields['bank']}:{fields['address']} row {fields['row_step']} {shape}"
+
+
+def _stream(fields: Fields) -> str:
+    if fields["stream"] is Stream.TABLES:
+        return "residual tables"
+    rows = f"{fields['tiles'] - 1} x {fields['rows']} + " if fields["tiles"] > 1 else ""
+    return f"{fields['blocks']} blocks of {CONSTANT_VECTORS} constants, {fields['groups']} x ({rows}{fields['last_rows']}) rows"
+
+
+def _compute(fields: Fields) -> str:
+    f = fields
+    depthwise = f["mode"] is Mode.DEPTHWISE
+    passes = f"{f['taps_y']}x{f['taps_x']}x{f['channels']}"
+    kind = f"depthwise group {f['group']} period {f['period']}" if depthwise else "dense"
+    rows = f"rows {f['rows']}" if f["channels"] == 1 or depthwise else f"rows {f['rows']}/{f['last_rows']}"
+    parts = [
+        f"{kind} {f['out_rows']}x{f['out_cols']} blocks {f['blocks']} passes {passes} {rows}",
+        f"stride {f['stride_y']},{f['stride_x']} tap {f['tap_y_rows']},{f['tap_x_cols']}",
+        f"in @{f['bank']}:{f['address']} row {f['row_step']} x {f['x_step']} tap {f['tap_x_step']}",
+        f"at {f['y']},{f['x']} of {f['height']}x{f['width']} pad {f['pad']}",
+        f"out @{f['out_bank']}:{f['out_address']} row {f['out_row_step']} x {f['out_x_step']}",
+        f"zero {f['zero_point']} {f['minimum']}..{f['maximum']}",
+    ]
+    if f["combine"] is Combine.MAX:
+        parts.append("max")
+    if f["rounding"] is Rounding.SINGLE:
+        parts.append("single")
+    if f["residual"]:
+        parts.append(
+            f"residual @{f['res_bank']}:{f['res_address']} offset {f['res_offset']} shift {f['res_shift']} tie {f['res_tie']}"
+            f" zero {f['res_zero_point']} {f['res_minimum']}..{f['res_maximum']}"
+        )
+    return "; ".join(parts)

@@ -1,0 +1,197 @@
+"""The outer loops of a COMPUTE instruction: blocks, kernel rows, kernel columns, input channel blocks."""
+
+from amaranth import *
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from .feeder import LEAD_LIMIT
+from .isa import COMPUTE, Combine, Mode
+from .params import BANKS
+
+__all__ = ["PASS", "PassWalker", "move_rows"]
+
+PASS = data.StructLayout({
+    "mode": Mode,
+    "combine": Combine,
+    "rows": 6,  # array rows in use
+    "group": 6,
+    "groups": 3,  # image rows read at once
+    "out_rows": 12,
+    "out_cols": 12,
+    "steps": 12,  # per output row
+    "stride_x": 4,
+    "stride_y": 4,
+    "row_step": 16,
+    "x_step": 16,
+    "stride_y_step": 16,  # address distance of the whole bank rounds in stride_y
+    "height": 12,
+    "width": 12,
+    "pad": signed(8),
+    "address": 16,  # of the first step's read
+    "bank": range(BANKS),
+    "y": signed(13),
+    "x": signed(13),  # of the first tap
+    "lead": range(LEAD_LIMIT + 1),
+    "residual": 1,  # read the residual operand in this pass
+    "res_address": 16,
+    "res_bank": range(BANKS),
+    "res_row_step": 16,
+    "res_x_step": 16,
+    "first": 1,  # of its block
+    "last": 1,  # of its block
+    "end": 1,  # of the instruction
+})
+"""A pass: everything that the steps need to know."""
+
+
+def move_rows(bank, rows, whole_step, row_step):
+    """``(address distance, bank)`` of going ``rows`` image rows down from ``bank``, ``whole_step`` being rows // 4 * row_step."""
+    moved = Signal(3)
+    return [moved.eq(bank + rows[:2])], whole_step + Mux(moved[2], row_step, 0), moved[:2]
+
+
+class PassWalker(wiring.Component):
+    """Walks the passes of ``instructions``, one per cycle if taken; ``busy`` from an instruction to its last pass.
+
+    ``reduction_units`` and ``block_units`` are the units in R and in C bytes.
+    """
+
+    def __init__(self, *, reduction_units: int, block_units: int):
+        self._reduction_units = reduction_units
+        self._block_units = block_units
+        super().__init__({
+            "instructions": In(stream.Signature(COMPUTE)),
+            "passes": Out(stream.Signature(PASS)),
+            "busy": Out(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        ins = Signal(COMPUTE)
+        depthwise = ins.mode == Mode.DEPTHWISE
+        out = self.passes.payload
+
+        block = Signal.like(ins.blocks)
+        tap_y = Signal.like(ins.taps_y)
+        tap_x = Signal.like(ins.taps_x)
+        channel = Signal.like(ins.channels)
+        last_block = Signal()
+        last_tap_y = Signal()
+        last_tap_x = Signal()
+        last_channel = Signal()
+        m.d.comb += [
+            last_block.eq(block + 1 == ins.blocks),
+            last_tap_y.eq(tap_y + 1 == ins.taps_y),
+            last_tap_x.eq(tap_x + 1 == ins.taps_x),
+            last_channel.eq(channel + 1 == ins.channels),
+        ]
+
+        # Where the current block, kernel row, kernel column and channel block start.
+        block_address = Signal(16)
+        row_address = Signal(16)
+        column_address = Signal(16)
+        address = Signal(16)
+        bank = Signal(range(BANKS))
+        y = Signal(signed(13))
+        x = Signal(signed(13))
+        res_address = Signal(16)
+        groups = Signal(3)
+        stride_y_step = Signal(16)
+        tap_y_step = Signal(16)
+
+        moved, row_distance, next_bank = move_rows(bank, ins.tap_y_rows, tap_y_step, ins.row_step)
+        m.d.comb += moved
+        next_block_address = Signal(16)
+        next_row_address = Signal(16)
+        m.d.comb += [
+            next_block_address.eq(block_address + Mux(depthwise, self._block_units, 0)),
+            next_row_address.eq(row_address + row_distance),
+        ]
+        from_block = [bank.eq(ins.bank), y.eq(ins.y), x.eq(ins.x)]
+
+        with m.FSM(name="walk") as walk:
+            with m.State("IDLE"):
+                m.d.comb += self.instructions.ready.eq(1)
+                m.d.sync += ins.eq(self.instructions.payload)
+                with m.If(self.instructions.valid):
+                    m.next = "PREPARE"
+            with m.State("PREPARE"):
+                m.d.sync += [
+                    stride_y_step.eq(ins.stride_y[2:] * ins.row_step),
+                    tap_y_step.eq(ins.tap_y_rows[2:] * ins.row_step),
+                    groups.eq(1),
+                    *(signal.eq(ins.address) for signal in (block_address, row_address, column_address, address)),
+                    *(signal.eq(0) for signal in (block, tap_y, tap_x, channel)),
+                    res_address.eq(ins.res_address),
+                    *from_block,
+                ]
+                for count in range(2, 5):
+                    with m.If(ins.rows == count * ins.group):
+                        m.d.sync += groups.eq(count)
+                m.next = "WALK"
+            with m.State("WALK"):
+                m.d.comb += self.passes.valid.eq(1)
+                with m.If(self.passes.ready):
+                    with m.If(~last_channel):
+                        m.d.sync += [channel.eq(channel + 1), address.eq(address + self._reduction_units)]
+                    with m.Else():
+                        m.d.sync += channel.eq(0)
+                        with m.If(~last_tap_x):
+                            following = column_address + ins.tap_x_step
+                            m.d.sync += [
+                                tap_x.eq(tap_x + 1),
+                                x.eq(x + ins.tap_x_cols),
+                                column_address.eq(following),
+                                address.eq(following),
+                            ]
+                        with m.Else():
+                            m.d.sync += tap_x.eq(0)
+                            with m.If(~last_tap_y):
+                                m.d.sync += [
+                                    tap_y.eq(tap_y + 1),
+                                    bank.eq(next_bank),
+                                    y.eq(y + ins.tap_y_rows),
+                                    x.eq(ins.x),
+                                    *(s.eq(next_row_address) for s in (row_address, column_address, address)),
+                                ]
+                            with m.Else():
+                                m.d.sync += [
+                                    tap_y.eq(0),
+                                    block.eq(block + 1),
+                                    block_address.eq(next_block_address),
+                                    *(s.eq(next_block_address) for s in (row_address, column_address, address)),
+                                    res_address.eq(res_address + self._block_units),
+                                    *from_block,
+                                ]
+                                with m.If(last_block):
+                                    m.next = "IDLE"
+
+        last = Signal()
+        lead = Signal(range(LEAD_LIMIT + 1))
+        m.d.comb += last.eq(last_channel & last_tap_x & last_tap_y)
+        with m.If(depthwise & (x < 0)):
+            m.d.comb += lead.eq(-x)
+        m.d.comb += [
+            self.busy.eq(~walk.ongoing("IDLE")),
+            *(out[name].eq(ins[name]) for name in (
+                "mode", "combine", "group", "out_rows", "out_cols", "stride_x", "stride_y", "row_step", "x_step", "height",
+                "width", "pad", "res_bank",
+            )),
+            out.rows.eq(Mux(last_channel, ins.last_rows, ins.rows)),
+            out.groups.eq(groups),
+            out.steps.eq(Mux(depthwise, ins.period, ins.out_cols)),
+            out.stride_y_step.eq(stride_y_step),
+            out.address.eq(address + lead * ins.x_step),
+            out.bank.eq(bank),
+            out.y.eq(y),
+            out.x.eq(x),
+            out.lead.eq(lead),
+            out.residual.eq(ins.residual & last),
+            out.res_address.eq(res_address),
+            out.res_row_step.eq(ins.out_row_step),
+            out.res_x_step.eq(ins.out_x_step),
+            out.first.eq((channel == 0) & (tap_x == 0) & (tap_y == 0)),
+            out.last.eq(last),
+            out.end.eq(last & last_block),
+        ]  # fmt: skip
+        return m

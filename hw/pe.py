@@ -1,0 +1,67 @@
+"""The processing element: one weight, one product per cycle, one row of a column's sum."""
+
+from amaranth import *
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+__all__ = ["ProcessingElement", "row_layout"]
+
+
+def row_layout(groups: int) -> data.StructLayout:
+    """What travels right along a row: the datum, the swap flag, and which operand to take (0: the datum, g + 1: pixel bus g)."""
+    fields = {"data": signed(8), "swap": 1}
+    if groups:
+        fields["select"] = range(groups + 1)
+    return data.StructLayout(fields)
+
+
+class ProcessingElement(wiring.Component):
+    """``sum_o`` = ``sum_i`` + weight x operand, where the operand of cycle t meets the ``sum_i`` of cycle t + LATENCY - 1.
+
+    ``shift`` moves ``weight_i`` into the shadow register and the shadow's old value on to ``weight_o``. ``row_i.swap``
+    makes the shadow the active weight, from the operand that comes with it on. ``pixels`` are the ``groups`` pixel buses
+    of the column; without groups there is neither bus nor multiplexer.
+    """
+
+    LATENCY = 3
+
+    def __init__(self, *, groups: int, sum_width: int):
+        self._groups = groups
+        ports = {
+            "row_i": In(row_layout(groups)),
+            "row_o": Out(row_layout(groups)),
+            "shift_i": In(1),
+            "shift_o": Out(1),
+            "weight_i": In(signed(8)),
+            "weight_o": Out(signed(8)),
+            "sum_i": In(signed(sum_width)),
+            "sum_o": Out(signed(sum_width)),
+        }
+        if groups:
+            ports["pixels"] = In(data.ArrayLayout(signed(8), groups))
+        super().__init__(ports)
+
+    def elaborate(self, platform):
+        m = Module()
+        operand = Signal(signed(8))
+        active = Signal(signed(8))
+        product = Signal(signed(16))
+
+        m.d.sync += [
+            self.row_o.eq(self.row_i),
+            self.shift_o.eq(self.shift_i),
+            product.eq(operand * active),
+            self.sum_o.eq(self.sum_i + product),
+        ]
+        with m.If(self.shift_i):
+            m.d.sync += self.weight_o.eq(self.weight_i)
+        with m.If(self.row_i.swap):
+            m.d.sync += active.eq(self.weight_o)
+
+        m.d.sync += operand.eq(self.row_i.data)
+        if self._groups:
+            with m.Switch(self.row_i.select):
+                for group in range(self._groups):
+                    with m.Case(group + 1):
+                        m.d.sync += operand.eq(self.pixels[group])
+        return m

@@ -1,0 +1,363 @@
+"""From partial sums to bytes in the scratchpad: constants, requantization, residual addition, and where each vector goes."""
+
+from collections.abc import Callable
+from itertools import pairwise
+
+from amaranth import *
+from amaranth.lib import data, fifo, memory, stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from .isa import COMPUTE, CONSTANT_VECTORS
+from .requant import RequantLane
+from .residual import TABLE_PAIR, ResidualLane
+
+__all__ = ["CONTEXT", "CONTEXTS", "RING_BLOCKS", "PostProcessor", "SumSignature", "WriteSignature"]
+
+RING_BLOCKS = 16
+"""Blocks of constants that are on chip at a time."""
+
+CONTEXTS = 16
+"""Instructions between the sequencer and the scratchpad at a time."""
+
+CONTEXT = data.StructLayout({
+    name: COMPUTE[name].shape
+    for name in (
+        "rounding", "zero_point", "minimum", "maximum",
+        "residual", "res_tie", "res_offset", "res_shift", "res_zero_point", "res_minimum", "res_maximum",
+        "out_cols", "out_address", "out_bank", "out_row_step", "out_x_step",
+    )
+})  # fmt: skip
+"""The fields of a COMPUTE instruction that its results need."""
+
+
+class SumSignature(wiring.Signature):
+    """A vector of ``cols`` 32-bit sums, taken in the cycle of ``valid``; the flags mark the last of a block, of an instruction."""
+
+    def __init__(self, cols: int) -> None:
+        super().__init__({
+            "valid": Out(1),
+            "data": Out(data.ArrayLayout(signed(32), cols)),
+            "block_end": Out(1),
+            "end": Out(1),
+        })
+
+
+class WriteSignature(wiring.Signature):
+    """A write of a bank's word, taken in the cycle of ``valid``; ``mask`` has a bit per byte of ``data``."""
+
+    def __init__(self, vector: int, address_bits: int) -> None:
+        super().__init__({
+            "valid": Out(1),
+            "bank": Out(2),
+            "address": Out(address_bits),
+            "data": Out(8 * vector),
+            "mask": Out(vector),
+        })
+
+
+class ConstantRing(wiring.Component):
+    """Constants of ``RING_BLOCKS`` output blocks: one byte-planar vector per cycle in, all constants of a block out.
+
+    ``constants`` waits while the ring is full. The outputs belong to the oldest block, and follow ``valid`` by a cycle;
+    with ``block_end`` that block is dropped. ``empty`` says that there is no complete block.
+    """
+
+    def __init__(self, cols: int) -> None:
+        self._cols = cols
+        super().__init__({
+            "constants": In(stream.Signature(_constant_vector(cols))),
+            "valid": In(1),
+            "block_end": In(1),
+            "empty": Out(1),
+            "bias": Out(data.ArrayLayout(signed(32), cols)),
+            "multiplier": Out(data.ArrayLayout(31, cols)),
+            "shift": Out(data.ArrayLayout(6, cols)),
+        })
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+
+        # A bit more than an address, to tell full from empty.
+        newest = Signal(range(2 * RING_BLOCKS))
+        oldest = Signal(range(2 * RING_BLOCKS))
+        full = Signal()
+        m.d.comb += [
+            self.empty.eq(newest == oldest),
+            full.eq(newest == oldest ^ RING_BLOCKS),
+            self.constants.ready.eq(~full),
+        ]
+        take = self.constants.valid & self.constants.ready
+        with m.If(take & (self.constants.payload.plane == CONSTANT_VECTORS - 1)):
+            m.d.sync += newest.eq(newest + 1)
+        with m.If(self.valid & self.block_end):
+            m.d.sync += oldest.eq(oldest + 1)
+
+        planes = []
+        for plane in range(CONSTANT_VECTORS):
+            m.submodules[f"plane_{plane}"] = ram = memory.Memory(shape=8 * self._cols, depth=RING_BLOCKS, init=[])
+            write, read = ram.write_port(), ram.read_port()
+            m.d.comb += [
+                write.addr.eq(newest[:-1]),
+                write.data.eq(self.constants.payload.data),
+                write.en.eq(take & (self.constants.payload.plane == plane)),
+                read.addr.eq(oldest[:-1]),
+                read.en.eq(self.valid),
+            ]
+            planes.append(read.data)
+        for col in range(self._cols):
+            part = [plane.word_select(col, 8) for plane in planes]
+            m.d.comb += [
+                self.bias[col].eq(Cat(part[0:4])),
+                self.multiplier[col].eq(Cat(part[4:8])),
+                self.shift[col].eq(part[8]),
+            ]
+        return m
+
+
+class WriteWalker(wiring.Component):
+    """Unit addresses of results in order: output columns, rows, then blocks ``block_units`` apart.
+
+    Each ``valid`` result is at ``bank`` and ``address`` a cycle later. ``first`` marks an instruction's first result, ``block_end``
+    the last of a block; ``out_*`` are the instruction's.
+    """
+
+    valid: In(1)
+    first: In(1)
+    block_end: In(1)
+
+    out_cols: In(COMPUTE["out_cols"].shape)
+    out_address: In(16)
+    out_bank: In(2)
+    out_row_step: In(16)
+    out_x_step: In(16)
+
+    bank: Out(2)
+    address: Out(16)
+
+    FIELDS = ("out_cols", "out_address", "out_bank", "out_row_step", "out_x_step")
+
+    def __init__(self, block_units: int) -> None:
+        self._block_units = block_units
+        super().__init__()
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+
+        place = data.StructLayout({"block": 16, "row": 16, "pixel": 16, "bank": 2, "left": self.out_cols.shape()})
+        now, after = Signal(place), Signal(place)
+        m.d.comb += now.eq(after)
+        with m.If(self.first):
+            m.d.comb += [
+                now.block.eq(self.out_address),
+                now.row.eq(self.out_address),
+                now.pixel.eq(self.out_address),
+                now.bank.eq(self.out_bank),
+                now.left.eq(self.out_cols),
+            ]
+
+        next_block = (now.block + self._block_units)[:16]
+        next_row = (now.row + Mux(now.bank == 3, self.out_row_step, 0))[:16]
+        with m.If(self.valid):
+            m.d.sync += [
+                self.bank.eq(now.bank),
+                self.address.eq(now.pixel),
+                after.eq(now),
+                after.pixel.eq(now.pixel + self.out_x_step),
+                after.left.eq(now.left - 1),
+            ]
+            with m.If(self.block_end):
+                m.d.sync += [
+                    after.block.eq(next_block),
+                    after.row.eq(next_block),
+                    after.pixel.eq(next_block),
+                    after.bank.eq(self.out_bank),
+                    after.left.eq(self.out_cols),
+                ]
+            with m.Elif(now.left == 1):
+                m.d.sync += [
+                    after.row.eq(next_row),
+                    after.pixel.eq(next_row),
+                    after.bank.eq(now.bank + 1),
+                    after.left.eq(self.out_cols),
+                ]
+        return m
+
+
+class PostProcessor(wiring.Component):
+    """A vector of ``cols`` sums per cycle in; a write of ``cols`` bytes out, ``latency(residual)`` cycles later. Nothing waits.
+
+    ``vector`` is the bytes of a scratchpad word, ``units`` its units; ``cols`` is a word or a unit. ``address_bits`` is the width
+    of a word address. ``residual`` builds the residual tables; without it ``tables`` and ``residuals`` are ignored. ``depth`` is
+    how many residual vectors can wait for their results.
+
+    - ``contexts``: one per instruction, in order, at least a cycle before its first sum; ``CONTEXTS`` fit.
+    - ``constants``: the last vector of a block at least a cycle before the block's first sum; ``RING_BLOCKS`` fit.
+    - ``tables``: always taken. Nobody here keeps them apart from results in flight: no entry may change from
+      the first sum that uses it until ``latency`` cycles after the last.
+    - ``residuals``: a vector for each sum of an instruction with ``residual``, in the order of the sums and no later than they.
+    - ``done``: in the cycle of an instruction's last write.
+    - ``fault``: a pulse if one of these promises was broken: no context, constants or residual, or too many residuals.
+    """
+
+    def __init__(
+        self, *, cols: int, vector: int, units: int, address_bits: int, residual: bool = True, depth: int = 128
+    ) -> None:
+        if vector % units or cols not in (vector, vector // units):
+            raise ValueError(f"cols: {cols} is neither a vector of {vector} bytes nor one of its {units} units")
+        self._cols = cols
+        self._vector = vector
+        self._units = units
+        self._residual = residual
+        self._depth = depth
+        super().__init__({
+            "sums": In(SumSignature(cols)),
+            "contexts": In(stream.Signature(CONTEXT)),
+            "constants": In(stream.Signature(_constant_vector(cols))),
+            "tables": In(stream.Signature(TABLE_PAIR, always_ready=True)),
+            "residuals": In(wiring.Signature({"valid": Out(1), "data": Out(8 * cols)})),
+            "writes": Out(WriteSignature(vector, address_bits)),
+            "done": Out(1),
+            "fault": Out(1),
+        })
+
+    @staticmethod
+    def latency(residual: bool) -> int:
+        """Cycles from a sum to its write, with or without the residual tables in the hardware."""
+        return 1 + RequantLane.LATENCY + (ResidualLane.LATENCY if residual else 0)
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+
+        # What travels with a result, cycle by cycle; its slot is its instruction's place in the context memories.
+        latency = self.latency(self._residual)
+        mark = data.StructLayout({"valid": 1, "first": 1, "block_end": 1, "end": 1, "slot": range(CONTEXTS)})
+        marks = [Signal(mark, name=f"mark_{cycle}") for cycle in range(latency + 1)]
+        for previous, following in pairwise(marks):
+            m.d.sync += following.eq(previous)
+
+        # Instructions: pushed, begun by their first sum, ended by their last write. A bit more than an address, as above.
+        pushed = Signal(range(2 * CONTEXTS))
+        begun = Signal(range(2 * CONTEXTS))
+        ended = Signal(range(2 * CONTEXTS))
+        starting = Signal(init=1)
+        m.d.comb += [
+            self.contexts.ready.eq(pushed != ended ^ CONTEXTS),
+            marks[0].valid.eq(self.sums.valid),
+            marks[0].first.eq(starting),
+            marks[0].block_end.eq(self.sums.block_end),
+            marks[0].end.eq(self.sums.valid & self.sums.end),
+            marks[0].slot.eq(begun[:-1]),
+            self.done.eq(marks[-1].end),
+        ]
+        push = self.contexts.valid & self.contexts.ready
+        m.d.sync += [
+            pushed.eq(pushed + push),
+            begun.eq(begun + marks[0].end),
+            ended.eq(ended + self.done),
+        ]
+        with m.If(self.sums.valid):
+            m.d.sync += starting.eq(self.sums.end)
+
+        def field(name: str, value: Value, cycle: int) -> Value:
+            """The part ``value`` of a context, as the result needs it that is ``cycle`` cycles behind its sum."""
+            m.submodules[f"context_{name}"] = ram = memory.Memory(shape=value.shape(), depth=CONTEXTS, init=[])
+            write, read = ram.write_port(), ram.read_port()
+            m.d.comb += [
+                write.addr.eq(pushed[:-1]),
+                write.data.eq(value),
+                write.en.eq(push),
+                read.addr.eq(marks[cycle - 1].slot),
+            ]
+            return read.data
+
+        context = self.contexts.payload
+
+        m.submodules.ring = ring = ConstantRing(self._cols)
+        connect(m, flipped(self.constants), ring.constants)
+        m.d.comb += [
+            ring.valid.eq(self.sums.valid),
+            ring.block_end.eq(self.sums.block_end),
+        ]
+        sums = Signal.like(self.sums.data, name="sums_1")
+        m.d.sync += sums.eq(self.sums.data)
+
+        shared = {name: field(name, context[name], 1 + stage) for name, stage in RequantLane.STAGES.items()}
+        values = Signal(data.ArrayLayout(signed(8), self._cols))
+        for col in range(self._cols):
+            m.submodules[f"requant_{col}"] = lane = RequantLane()
+            m.d.comb += [
+                lane.sum.eq(sums[col]),
+                lane.bias.eq(ring.bias[col]),
+                lane.multiplier.eq(ring.multiplier[col]),
+                lane.shift.eq(ring.shift[col]),
+                values[col].eq(lane.result),
+            ]
+            m.d.comb += [getattr(lane, name).eq(value) for name, value in shared.items()]
+
+        fault = self.sums.valid & (ring.empty | (pushed == begun))
+        if self._residual:
+            values, residual_fault = self._add_residuals(m, values, marks, field)
+            fault = fault | residual_fault
+        m.d.sync += self.fault.eq(fault)
+
+        m.submodules.walker = walker = WriteWalker(self._cols * self._units // self._vector)
+        walk = marks[latency - 1]
+        m.d.comb += [
+            walker.valid.eq(walk.valid),
+            walker.first.eq(walk.first),
+            walker.block_end.eq(walk.block_end),
+        ]
+        for name in WriteWalker.FIELDS:
+            m.d.comb += getattr(walker, name).eq(field(name, context[name], latency - 1))
+
+        parts = self._vector // self._cols
+        part = walker.address[: (self._units - 1).bit_length()] if parts > 1 else Const(0, 1)
+        m.d.comb += [
+            self.writes.valid.eq(marks[-1].valid),
+            self.writes.bank.eq(walker.bank),
+            self.writes.address.eq(walker.address[(self._units - 1).bit_length() :]),
+            self.writes.data.eq(values.as_value().replicate(parts)),
+            self.writes.mask.eq(Cat((part == n).replicate(self._cols) for n in range(parts))),
+        ]
+        return m
+
+    def _add_residuals(
+        self, m: Module, values: data.View, marks: list[data.View], field: Callable[[str, Value, int], Value]
+    ) -> tuple[data.View, Value]:
+        """Build the residual lanes behind ``values``; returns their results and a bit for a broken promise."""
+        start = 1 + RequantLane.LATENCY
+        context = self.contexts.payload
+
+        # The operand leaves the queue a cycle before it is needed: the queue's memory answers late in the cycle.
+        m.submodules.operands = operands = fifo.SyncFIFOBuffered(width=8 * self._cols, depth=self._depth)
+        take = marks[start - 1].valid & field("operand", context.residual, start - 1)
+        operand = Signal(8 * self._cols)
+        m.d.comb += [
+            operands.w_data.eq(self.residuals.data),
+            operands.w_en.eq(self.residuals.valid),
+            operands.r_en.eq(take),
+        ]
+        m.d.sync += operand.eq(operands.r_data)
+
+        parts = {
+            name: context[name if name == "residual" else f"res_{name}"] for name in ResidualLane.STAGES if name != "offset_less_one"
+        }
+        parts["offset_less_one"] = context.res_offset - 1
+        shared = {
+            name: field(f"residual_{name}", parts[name], start + stage) for name, stage in ResidualLane.STAGES.items()
+        }
+        results = Signal(data.ArrayLayout(signed(8), self._cols))
+        for col in range(self._cols):
+            m.submodules[f"residual_{col}"] = lane = ResidualLane()
+            connect(m, flipped(self.tables), lane.tables)
+            m.d.comb += [
+                lane.value.eq(values[col]),
+                lane.operand.eq(operand.word_select(col, 8)),
+                results[col].eq(lane.result),
+            ]
+            m.d.comb += [getattr(lane, name).eq(value) for name, value in shared.items()]
+        return results, (self.residuals.valid & ~operands.w_rdy) | (take & ~operands.r_rdy)
+
+
+def _constant_vector(cols: int) -> data.StructLayout:
+    return data.StructLayout({"plane": range(CONSTANT_VECTORS), "data": 8 * cols})

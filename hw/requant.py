@@ -1,0 +1,168 @@
+"""Requantization of one channel: a 32-bit sum becomes an int8 value, one per cycle."""
+
+from amaranth import *
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from .isa import Rounding
+
+__all__ = ["RequantLane", "SaturatingShift"]
+
+
+class SaturatingShift(wiring.Component):
+    """``result`` is ``value >> amount``, saturated to ``result_bits`` bits, ``LATENCY`` cycles later.
+
+    ``value`` is signed, of ``value_bits``; ``amount`` is 0 to ``2**amount_bits - 1``, ``amount_bits`` at least 4. First whole
+    bytes are shifted, and only a window that the rest of the shift can reach is kept, with a flag for what lies above it; then
+    0 to 7 bits.
+    """
+
+    LATENCY = 2
+
+    def __init__(self, *, value_bits: int, amount_bits: int, result_bits: int) -> None:
+        self._window_bits = result_bits + 7
+        super().__init__({
+            "value": In(signed(value_bits)),
+            "amount": In(amount_bits),
+            "result": Out(signed(result_bits)),
+        })
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+
+        value_bits, window_bits, result_bits = len(self.value), self._window_bits, len(self.result)
+        steps = range(1 << (len(self.amount) - 3))
+        sign = self.value[-1]
+        extended = Cat(self.value, sign.replicate(8 * len(steps) + window_bits))
+        beyond = self.value ^ sign.replicate(value_bits)
+
+        # Bit n: the value does not fit the window that starts at byte n.
+        overflows = Signal(len(steps))
+        above: Value = Const(0, 1)
+        for step in reversed(steps):
+            low = min(8 * step + window_bits - 1, value_bits - 1)
+            above = above | beyond[low : None if step == steps[-1] else low + 8].any()
+            m.d.comb += overflows[step].eq(above)
+
+        window = Signal(window_bits)
+        window_sign = Signal()
+        window_overflow = Signal()
+        fine = Signal(3)
+        m.d.sync += [
+            window_sign.eq(sign),
+            window_overflow.eq(overflows.bit_select(self.amount[3:], 1)),
+            fine.eq(self.amount[:3]),
+        ]
+        with m.Switch(self.amount[3:]):
+            for step in steps:
+                with m.Case(step):
+                    m.d.sync += window.eq(extended[8 * step : 8 * step + window_bits])
+
+        different = Signal(8)
+        saturates = Signal(8)
+        m.d.comb += different.eq(window[result_bits - 1 :] ^ window_sign.replicate(8))
+        for step in range(8):
+            m.d.comb += saturates[step].eq(different[step:].any())
+        with m.If(window_overflow | saturates.bit_select(fine, 1)):
+            m.d.sync += self.result.eq(Cat((~window_sign).replicate(result_bits - 1), window_sign))
+        with m.Else():
+            m.d.sync += self.result.eq(window.bit_select(fine, result_bits))
+        return m
+
+
+class RequantLane(wiring.Component):
+    """``clamp(zero_point + round((sum + bias) * multiplier / 2**shift))``, one value per cycle, no enable.
+
+    ``sum + bias`` is taken modulo 2**32. With the total right shift s = ``shift``, 0 to 62, and p the product:
+
+    - SINGLE, and DOUBLE up to s = 31: ``(p + 2**(s - 1)) >> s`` (just p for s = 0).
+    - DOUBLE beyond: ``y = (p + 2**30) >> 31``, then ``(y + 2**(s - 32) - (y < 0)) >> (s - 31)``.
+
+    ``result`` follows the operands by ``LATENCY`` cycles. The inputs in ``STAGES`` are sampled that many cycles after the
+    operands. ``minimum`` must not exceed ``maximum``.
+    """
+
+    sum: In(signed(32))
+    bias: In(signed(32))
+    multiplier: In(31)
+    shift: In(6)
+
+    rounding: In(Rounding)
+    zero_point: In(signed(8))
+    minimum: In(signed(8))
+    maximum: In(signed(8))
+
+    result: Out(signed(8))
+
+    LATENCY = 8
+    STAGES = {"rounding": 2, "zero_point": 6, "minimum": 7, "maximum": 7}  # noqa: RUF012
+    """Cycles from the operands to the cycle in which an input that many values share is sampled."""
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+
+        # Cycle 0: bias.
+        x = Signal(signed(32))
+        multiplier = Signal(31)
+        m.d.sync += [x.eq(self.sum + self.bias), multiplier.eq(self.multiplier)]
+        shift = self._delay(m, "shift", self.shift, 4)
+
+        # Cycle 1: four products of at most 17 x 17 bits, signed, so that each fits one hardware multiplier.
+        x_low, x_high = x[:16], x[16:].as_signed()
+        m_low, m_high = multiplier[:16], multiplier[16:]
+        low = Signal(32)
+        low_high = Signal(31)
+        high_low = Signal(signed(32))
+        high = Signal(signed(31))
+        negative = self._delay(m, "negative", x[-1], 1)
+        m.d.sync += [
+            low.eq(x_low * m_low),
+            low_high.eq(x_low * m_high),
+            high_low.eq(x_high * m_low),
+            high.eq(x_high * m_high),
+        ]
+
+        # Cycle 2: the outer products side by side, the inner ones added. Below, a half is added at bit s - 1 and the result
+        # cut at bit s. TFLite's double rounding needs no more than that and, for s > 31, 2**30 more or less, by the sign:
+        # (y + 2**(s - 32) - (y < 0)) >> (s - 31) is (p + 2**30 - (y < 0) * 2**31 + 2**(s - 1)) >> s, and for
+        # -2**30 <= p < 0, where y is 0, both signs give 0.
+        outer = Signal(signed(64))
+        inner = Signal(signed(33))
+        doubles = (self.rounding == Rounding.DOUBLE) & shift[1][5]
+        m.d.sync += [
+            outer.eq(Cat(low[:30], Cat(low[30:], high).as_signed() + Cat(doubles, doubles & negative[0]).as_signed())),
+            inner.eq(low_high + high_low),
+        ]
+
+        # Cycle 3.
+        product = Signal(signed(64))
+        m.d.sync += product.eq(Cat(outer[:16], outer[16:].as_signed() + inner))
+
+        # Cycles 4 and 5: a bit more than the result, for the half. Beyond -256..255 every zero point leads out of int8.
+        m.submodules.shifter = shifter = SaturatingShift(value_bits=65, amount_bits=6, result_bits=10)
+        m.d.comb += [
+            shifter.value.eq(Cat(Const(0, 1), product)),
+            shifter.amount.eq(shift[3]),
+        ]
+
+        # Cycle 6: half and zero point in one addition.
+        doubled = Signal(signed(11))
+        m.d.sync += doubled.eq(shifter.result + Cat(Const(1, 1), self.zero_point).as_signed())
+        rounded = doubled >> 1
+
+        # Cycle 7.
+        with m.If(rounded < self.minimum):
+            m.d.sync += self.result.eq(self.minimum)
+        with m.Elif(rounded > self.maximum):
+            m.d.sync += self.result.eq(self.maximum)
+        with m.Else():
+            m.d.sync += self.result.eq(rounded)
+        return m
+
+    @staticmethod
+    def _delay(m: Module, name: str, value: Value, cycles: int) -> list[Signal]:
+        """``value`` one, two, ... ``cycles`` cycles later."""
+        stages = [Signal(len(value), name=f"{name}_{cycle}") for cycle in range(1, cycles + 1)]
+        for stage, previous in zip(stages, [value, *stages], strict=False):
+            m.d.sync += stage.eq(previous)
+        return stages

@@ -1,0 +1,98 @@
+"""Residual addition of one channel: two table look-ups, a sum and a shift, one value per cycle."""
+
+from amaranth import *
+from amaranth.lib import data, memory, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from .isa import TABLE_ENTRIES
+from .requant import SaturatingShift
+
+__all__ = ["TABLE_PAIR", "ResidualLane"]
+
+TABLE_PAIR = data.StructLayout({"index": range(TABLE_ENTRIES), "a": signed(28), "b": signed(28)})
+"""One entry of both residual tables."""
+
+
+class ResidualLane(wiring.Component):
+    """``clamp(zero_point + ((A[value] + B[operand] + offset - (tie and A + B < 0)) >> shift))``, one value per cycle.
+
+    With ``residual`` low ``value`` passes unchanged. ``result`` follows ``value`` and ``operand`` by ``LATENCY`` cycles in
+    both cases; the inputs in ``STAGES`` are sampled that many cycles after them. ``offset_less_one`` is offset - 1, -2**27 - 1 to
+    2**27 - 2. ``minimum`` must not exceed ``maximum``. ``tables`` writes an entry of both tables; a value that comes later
+    sees it.
+    """
+
+    value: In(signed(8))
+    operand: In(signed(8))
+    tables: In(stream.Signature(TABLE_PAIR, always_ready=True))
+
+    residual: In(1)
+    tie: In(1)
+    offset_less_one: In(signed(29))
+    shift: In(5)
+    zero_point: In(signed(8))
+    minimum: In(signed(8))
+    maximum: In(signed(8))
+
+    result: Out(signed(8))
+
+    LATENCY = 8
+    STAGES = {  # noqa: RUF012
+        "tie": 3, "offset_less_one": 3, "shift": 4, "zero_point": 6, "minimum": 7, "maximum": 7, "residual": 7,
+    }  # fmt: skip
+    """Cycles from ``value`` to the cycle in which an input that many values share is sampled."""
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+
+        # Cycles 0 and 1: look up, and a register behind the memory, whose output comes late in the cycle.
+        terms = []
+        for name, index in (("a", self.value), ("b", self.operand)):
+            table = memory.Memory(shape=signed(28), depth=TABLE_ENTRIES, init=[])
+            m.submodules[f"table_{name}"] = table
+            write, read = table.write_port(), table.read_port()
+            term = Signal(signed(28), name=f"term_{name}")
+            m.d.comb += [
+                write.addr.eq(self.tables.payload.index),
+                write.data.eq(self.tables.payload[name]),
+                write.en.eq(self.tables.valid),
+                read.addr.eq(index.as_unsigned()),
+            ]
+            m.d.sync += term.eq(read.data)
+            terms.append(term)
+
+        # Cycle 2.
+        sum_ = Signal(signed(29), name="sum")
+        m.d.sync += sum_.eq(terms[0] + terms[1])
+
+        # Cycle 3: the one that the offset lacks comes as a carry, unless the tie takes it away.
+        total = Signal(signed(31))
+        keeps = ~(self.tie & sum_[-1])
+        m.d.sync += total.eq(Cat(keeps, sum_).as_signed() + Cat(keeps, self.offset_less_one).as_signed())
+
+        # Cycles 4 and 5. Beyond -256..255 every zero point leads out of int8.
+        m.submodules.shifter = shifter = SaturatingShift(value_bits=30, amount_bits=5, result_bits=9)
+        m.d.comb += [
+            shifter.value.eq(total >> 1),
+            shifter.amount.eq(self.shift),
+        ]
+
+        # Cycle 6.
+        shifted = Signal(signed(10))
+        m.d.sync += shifted.eq(shifter.result + self.zero_point)
+
+        # Cycle 7.
+        passed = self.value
+        for cycle in range(1, self.LATENCY):
+            stage = Signal(signed(8), name=f"value_{cycle}")
+            m.d.sync += stage.eq(passed)
+            passed = stage
+        with m.If(~self.residual):
+            m.d.sync += self.result.eq(passed)
+        with m.Elif(shifted < self.minimum):
+            m.d.sync += self.result.eq(self.minimum)
+        with m.Elif(shifted > self.maximum):
+            m.d.sync += self.result.eq(self.maximum)
+        with m.Else():
+            m.d.sync += self.result.eq(shifted)
+        return m

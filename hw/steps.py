@@ -1,0 +1,242 @@
+"""The inner loops: one step per cycle, its reads of the scratchpad, and the wave it starts."""
+
+from amaranth import *
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from .accumulator import WAVE, Accumulator
+from .feeder import LEAD_LIMIT, step_layout
+from .isa import Combine, Mode
+from .params import BANKS
+from .passes import PASS, move_rows
+from .scratchpad import place_layout
+
+__all__ = ["StepWalker"]
+
+
+class StepWalker(wiring.Component):
+    """Walks the output pixels of ``passes``.
+
+    A pass starts when ``ready_next`` promises its weights, and takes one step per cycle. In the cycle of a step, ``ports``
+    read for it, ``step`` tells the feeder and ``wave`` the accumulator about it. ``res_en`` marks a read of the residual operand by the
+    last port, ``res_sub`` its sub-vector. ``active`` says that a wave starts, ``wants_weights`` that only weights are missing,
+    ``held`` that a pass waits for another reason.
+    """
+
+    def __init__(self, *, rows: int, units: int, words: int, ports: int, groups: int, residual: bool):
+        self._rows = rows
+        self._units = units
+        self._words = words
+        self._ports = ports
+        self._groups = groups
+        self._residual = residual
+        super().__init__({
+            "passes": In(stream.Signature(PASS)),
+            "ready_next": In(1),
+            "ports": Out(wiring.Signature({"en": Out(1), "place": Out(place_layout(words))})).array(ports),
+            "step": Out(step_layout(rows, units, ports)),
+            "wave": Out(WAVE),
+            "res_en": Out(1),
+            "res_sub": Out(range(units)),
+            "active": Out(1),
+            "wants_weights": Out(1),
+            "held": Out(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        now = Signal(PASS)
+        running = Signal()
+        first_step = Signal()
+        rows_left = Signal(12)  # after this one
+        steps_left = Signal(12)
+        results_left = Signal(12)
+        phase = Signal(4)  # depthwise: steps to the next result
+        row_address = Signal(16)
+        address = Signal(16)
+        bank = Signal(range(BANKS))
+        y = Signal(signed(13))
+        x = Signal(signed(13))
+        depthwise = (now.mode == Mode.DEPTHWISE) if self._groups else C(0)
+
+        # This step.
+        pixel = Signal(signed(14))
+        in_columns = Signal()
+        in_rows = Signal(self._ports)
+        result = Signal()
+        m.d.comb += [
+            pixel.eq(x + now.lead),
+            in_columns.eq((pixel >= 0) & (pixel < now.width)),
+            result.eq(~depthwise | ((phase == 0) & (results_left != 0))),
+        ]
+        conflict = Signal()
+        issue = Signal()
+        m.d.comb += issue.eq(running & ~conflict)
+        reads = Signal(self._ports)
+        for p, port in enumerate(self.ports):
+            image_row = Signal(signed(14), name=f"image_row_{p}")
+            below = Signal(3, name=f"below_{p}")
+            place = Signal(16, name=f"place_{p}")
+            m.d.comb += [
+                image_row.eq(y + p),
+                in_rows[p].eq((image_row >= 0) & (image_row < now.height)),
+                reads[p].eq(running & in_columns & in_rows[p] & (1 if p == 0 else depthwise & (p < now.groups))),
+                below.eq(bank + p),
+                place.eq(address + Mux(below[2], now.row_step, 0)),
+                port.en.eq(reads[p] & ~conflict),
+                port.place.bank.eq(below[:2]),
+                port.place.address.eq(place // self._units),
+            ]
+        if self._residual:
+            self._read_residual(m, now, running, result, issue, conflict, reads[0], bank, rows_left, steps_left)
+
+        m.d.comb += [
+            self.active.eq(issue),
+            self.step.swap.eq(issue & first_step),
+            self.step.mode.eq(now.mode),
+            self.step.rows.eq(now.rows),
+            self.step.sub.eq(address % self._units),
+            self.step.inside.eq(Mux(depthwise, in_rows, in_rows[0] & in_columns)),
+            self.step.pad.eq(now.pad),
+            self.step.x.eq(x),
+            self.step.width.eq(now.width),
+            self.step.group.eq(now.group),
+            self.step.groups.eq(now.groups),
+            self.step.lead.eq(now.lead),
+            self.step.pixel.eq(issue & in_columns),
+        ]
+        last_result = result & (rows_left == 0) & Mux(depthwise, results_left == 1, steps_left == 0)
+        m.d.comb += [
+            self.wave.result.eq(issue & result),
+            self.wave.start.eq(issue & first_step),
+            self.wave.first.eq(now.first),
+            self.wave.last.eq(now.last),
+            self.wave.maximum.eq(now.combine == Combine.MAX),
+            self.wave.block_end.eq(now.last & last_result),
+            self.wave.end.eq(now.end & last_result),
+        ]
+
+        # The next step.
+        moved, row_distance, next_bank = move_rows(bank, now.stride_y, now.stride_y_step, now.row_step)
+        m.d.comb += moved
+        next_row_address = Signal(16)
+        m.d.comb += next_row_address.eq(row_address + row_distance)
+        finishing = Signal()
+        m.d.comb += finishing.eq(issue & (steps_left == 0) & (rows_left == 0))
+        with m.If(issue):
+            m.d.sync += first_step.eq(0)
+            with m.If(steps_left != 0):
+                m.d.sync += [
+                    steps_left.eq(steps_left - 1),
+                    address.eq(address + now.x_step),
+                    x.eq(x + Mux(depthwise, 1, now.stride_x)),
+                    phase.eq(Mux(phase == 0, now.stride_x - 1, phase - 1)),
+                    results_left.eq(results_left - result),
+                ]
+            with m.Else():
+                m.d.sync += [
+                    rows_left.eq(rows_left - 1),
+                    steps_left.eq(now.steps - 1),
+                    results_left.eq(now.out_cols),
+                    phase.eq(0),
+                    row_address.eq(next_row_address),
+                    address.eq(next_row_address),
+                    bank.eq(next_bank),
+                    y.eq(y + now.stride_y),
+                    x.eq(now.x),
+                ]
+
+        # The next pass.
+        following = self.passes.payload
+        clear = self._spacing(m, following, issue & depthwise, now)
+        transition = ~running | finishing
+        m.d.comb += [
+            self.passes.ready.eq(transition & clear & self.ready_next),
+            self.wants_weights.eq(~running & self.passes.valid & clear),
+            self.held.eq(Mux(running, conflict, self.passes.valid & ~clear)),
+        ]
+        with m.If(self.passes.ready & self.passes.valid):
+            m.d.sync += [
+                now.eq(following),
+                running.eq(1),
+                first_step.eq(1),
+                rows_left.eq(following.out_rows - 1),
+                steps_left.eq(following.steps - 1),
+                results_left.eq(following.out_cols),
+                phase.eq(0),
+                row_address.eq(following.address),
+                address.eq(following.address),
+                bank.eq(following.bank),
+                y.eq(following.y),
+                x.eq(following.x),
+            ]
+        with m.Elif(finishing):
+            m.d.sync += running.eq(0)
+        return m
+
+    def _read_residual(self, m, now, running, result, issue, conflict, reads, bank, rows_left, steps_left):
+        """The last port reads the residual operand with each result, a cycle ahead if the activation wants the same bank."""
+        port = self.ports[-1]
+        row_address = Signal(16)
+        address = Signal(16)
+        res_bank = Signal(range(BANKS))
+        done = Signal()
+        wanted = Signal()
+        m.d.comb += [
+            wanted.eq(running & now.residual & result & ~done),
+            conflict.eq(wanted & reads & (bank == res_bank)),
+            self.res_en.eq(wanted),
+            self.res_sub.eq(address % self._units),
+        ]
+        with m.If(now.residual):
+            m.d.comb += [
+                port.en.eq(wanted),
+                port.place.bank.eq(res_bank),
+                port.place.address.eq(address // self._units),
+            ]
+        m.d.sync += done.eq(conflict)
+        with m.If(issue):
+            with m.If(steps_left == 0):
+                distance = Mux(res_bank == BANKS - 1, now.res_row_step, 0)
+                m.d.sync += [
+                    row_address.eq(row_address + distance),
+                    address.eq(row_address + distance),
+                    res_bank.eq(res_bank + 1),
+                ]
+            with m.Elif(result):
+                m.d.sync += address.eq(address + now.res_x_step)
+        with m.If(self.passes.ready & self.passes.valid):
+            following = self.passes.payload
+            m.d.sync += [
+                row_address.eq(following.res_address),
+                address.eq(following.res_address),
+                res_bank.eq(following.res_bank),
+            ]
+
+    def _spacing(self, m, following, depthwise_step, now):
+        """Whether the following pass may start in the next cycle, weights aside."""
+        age = Signal(range(Accumulator.REUSE))  # cycles since the pass started, saturating
+        with m.If(self.passes.ready & self.passes.valid):
+            m.d.sync += age.eq(0)
+        with m.Elif(age != Accumulator.REUSE - 1):
+            m.d.sync += age.eq(age + 1)
+        aged = age == Accumulator.REUSE - 1
+        if not self._groups:
+            return aged
+
+        # Pixels of the latest depthwise pass may still be on their way to the buses.
+        longest = LEAD_LIMIT + self._rows
+        quiet = Signal(range(longest + 1), init=longest)  # cycles since its last step
+        old_lead = Signal(range(LEAD_LIMIT + 1))
+        old_group = Signal(6)
+        with m.If(depthwise_step):
+            m.d.sync += [quiet.eq(1), old_lead.eq(now.lead), old_group.eq(now.group)]
+        with m.Elif(quiet != longest):
+            m.d.sync += quiet.eq(quiet + 1)
+        lead = Mux(depthwise_step, now.lead, old_lead)
+        group = Mux(depthwise_step, now.group, old_group)
+        gap = Signal(range(longest + 1))
+        m.d.comb += gap.eq(
+            Mux(lead > following.lead, lead - following.lead, 0) + Mux(group > following.group, self._rows, 0)
+        )
+        return aged & ((following.mode == Mode.DENSE) | (Mux(depthwise_step, 0, quiet) >= gap))

@@ -1,0 +1,57 @@
+"""The tile loader: weight vectors from the stream into the array's shadow registers, one tile ahead."""
+
+from amaranth import *
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from .skew import Delay
+
+__all__ = ["TileLoader", "tile_vector_layout"]
+
+
+def tile_vector_layout(cols: int) -> data.StructLayout:
+    """One vector of a weight tile."""
+    return data.StructLayout({"data": 8 * cols, "last": 1})
+
+
+class TileLoader(wiring.Component):
+    """Takes a tile's vectors, then waits for ``swap``, the step that starts to use it; the next tile may enter in that cycle.
+
+    ``ready_next``: a whole tile will be in the shadow registers in the next cycle, so a pass may start there. ``weights`` and ``shift``
+    reach the array ``latency`` cycles later, in step with the wave of a step issued in the same cycle.
+    """
+
+    def __init__(self, *, rows: int, cols: int, latency: int):
+        self._rows = rows
+        self._latency = latency
+        super().__init__({
+            "tiles": In(stream.Signature(tile_vector_layout(cols))),
+            "swap": In(1),
+            "ready_next": Out(1),
+            "weights": Out(data.ArrayLayout(signed(8), cols)),
+            "shift": Out(rows),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        full = Signal()
+        reach = Signal(self._rows, init=1)  # rows that shift on the next vector: one more with each
+        take = Signal()
+        m.d.comb += [
+            self.tiles.ready.eq(~full | self.swap),
+            take.eq(self.tiles.valid & self.tiles.ready),
+            self.ready_next.eq((take & self.tiles.payload.last) | (full & ~self.swap)),
+        ]
+        m.d.sync += full.eq(self.ready_next)
+        with m.If(take):
+            m.d.sync += reach.eq(Mux(self.tiles.payload.last, 1, (reach << 1) | 1))
+
+        m.submodules.weight_delay = weight_delay = Delay(self.weights.shape(), self._latency)
+        m.submodules.shift_delay = shift_delay = Delay(self._rows, self._latency)
+        m.d.comb += [
+            weight_delay.i.eq(self.tiles.payload.data),
+            shift_delay.i.eq(Mux(take, reach, 0)),
+            self.weights.eq(weight_delay.o),
+            self.shift.eq(shift_delay.o),
+        ]
+        return m

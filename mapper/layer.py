@@ -1,0 +1,227 @@
+"""The second IR: what the array runs, on images that lie in the activation memory.
+
+An *image* is a tensor cut into pixels: `rows` x `width` pixels of `channels` bytes, in the tensor's memory order. A batch lies
+row under row. A `Network` is a sequence of steps; each image is defined by one of them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..hw.isa import Combine, Mode, Rounding
+
+__all__ = [
+    "Constants",
+    "Copy",
+    "Image",
+    "Layer",
+    "Load",
+    "Network",
+    "Pair",
+    "Region",
+    "Residual",
+    "Step",
+    "Store",
+    "uniform",
+]
+
+Pair = tuple[int, int]
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Image:
+    """`tensor` as it lies on chip. Several images may hold one tensor, cut differently; `name` tells them apart."""
+
+    name: str
+    tensor: str
+    rows: int
+    width: int
+    channels: int
+
+    @property
+    def layout(self) -> tuple[int, int, int]:
+        """Rows, width and channels."""
+        return self.rows, self.width, self.channels
+
+    @property
+    def size(self) -> int:
+        """Bytes of the tensor, without the filling on chip."""
+        return self.rows * self.width * self.channels
+
+
+@dataclass(frozen=True, eq=False)
+class Constants:
+    """Per output channel: `bias` int32 with the input zero point folded in, `multiplier` and total right `shift`."""
+
+    bias: Array
+    multiplier: Array
+    shift: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Region:
+    """A rectangle of every output image of the batch that shares constants."""
+
+    row: int
+    column: int
+    rows: int
+    columns: int
+    constants: Constants
+
+
+@dataclass(frozen=True, eq=False)
+class Residual:
+    """The second operand of an addition: an image like the output, and the tables that `find_residual` found.
+
+    `table_a` is indexed by the layer's own result, `table_b` by the second operand, both as unsigned bytes.
+    """
+
+    image: str
+    table_a: Array
+    table_b: Array
+    offset: int
+    shift: int
+    tie: bool
+    zero_point: int
+    clamp: Pair
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Layer:
+    """A convolution, dense or depthwise, or what is expressed as one. Pairs are (y, x).
+
+    `operators` are the names of the graph operators it computes, the last one defines the output; `kind` is the first one's.
+    Of each of the `batch` input images, `size` pixels large, it makes an output image of `out_size` pixels. The first tap of
+    output pixel (oy, ox) lies at `origin + stride * (oy, ox)`; taps outside the image read `pad`. `weights` is int8, [kernel
+    y, kernel x, inputs, outputs] when dense and [kernel y, kernel x, channels] when depthwise. The regions cover the output.
+    """
+
+    operators: tuple[str, ...]
+    kind: str
+    input: str
+    output: str
+    batch: int
+    size: Pair
+    out_size: Pair
+    stride: Pair
+    dilation: Pair
+    origin: Pair
+    pad: int
+    mode: Mode
+    weights: Array
+    regions: tuple[Region, ...]
+    zero_point: int
+    clamp: Pair
+    combine: Combine = Combine.ADD
+    rounding: Rounding = Rounding.DOUBLE
+    residual: Residual | None = None
+    macs: int = 0
+
+    @property
+    def name(self) -> str:
+        """Unique in the network: the operators' names."""
+        return "+".join(self.operators)
+
+    @property
+    def kernel(self) -> Pair:
+        """Kernel rows and columns."""
+        return self.weights.shape[0], self.weights.shape[1]
+
+    @property
+    def outputs(self) -> int:
+        """Output channels."""
+        return int(self.weights.shape[-1])
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Images it reads."""
+        return (self.input,) if self.residual is None else (self.input, self.residual.image)
+
+    @property
+    def pointwise(self) -> bool:
+        """Each output pixel comes from the input pixel in the same place alone."""
+        return self.kernel == self.stride == (1, 1) and self.origin == (0, 0) and self.size == self.out_size
+
+    def input_rows(self, first: int, rows: int) -> range:
+        """Rows inside the input image that output rows `first` to `first + rows - 1` of one batch item read."""
+        top = self.origin[0] + first * self.stride[0]
+        bottom = top + (rows - 1) * self.stride[0] + (self.kernel[0] - 1) * self.dilation[0]
+        start = min(max(top, 0), self.size[0])
+        return range(start, max(min(bottom, self.size[0] - 1) + 1, start))
+
+
+@dataclass(frozen=True)
+class Load:
+    """Bring a tensor that lies in external memory onto the chip."""
+
+    tensor: str
+    image: str
+
+    reads = ()
+
+    @property
+    def output(self) -> str:
+        """The image it defines."""
+        return self.image
+
+
+@dataclass(frozen=True)
+class Copy:
+    """Cut an image anew, by way of external memory: the same bytes in another layout."""
+
+    image: str
+    output: str
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Images it reads."""
+        return (self.image,)
+
+
+@dataclass(frozen=True)
+class Store:
+    """Write an image to external memory as the plain bytes of `tensor`, a graph tensor of the same elements."""
+
+    image: str
+    tensor: str
+
+    output = None
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Images it reads."""
+        return (self.image,)
+
+
+Step = Load | Layer | Copy | Store
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """Steps in an order in which each can run, the images by name, and where each graph operator went.
+
+    `host` maps operators' names to the reason why the host runs them; operators that are neither there nor in a layer move no
+    data.
+    """
+
+    images: Mapping[str, Image]
+    steps: tuple[Step, ...]
+    host: Mapping[str, str]
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """The steps that compute."""
+        return tuple(step for step in self.steps if isinstance(step, Layer))
+
+    def readers(self, image: str) -> tuple[Step, ...]:
+        """The steps that read an image, in order."""
+        return tuple(step for step in self.steps if image in step.reads)
+
+
+def uniform(channels: int, bias: int, multiplier: int, shift: int) -> Constants:
+    """The same constants for every channel."""
+    return Constants(*(np.full(channels, value, np.int64) for value in (bias, multiplier, shift)))

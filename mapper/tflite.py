@@ -1,0 +1,206 @@
+"""Read TensorFlow Lite models.
+
+The file is a FlatBuffer with the identifier TFL3 (LiteRT `tflite/schema/schema.fbs`). Here it becomes tensors and a list of raw
+operators; `tflite_operators` turns each of those into an operator of the graph. The first subgraph is the network.
+"""
+
+import math
+import os
+import struct
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from ai_edge_litert import schema_py_generated as schema
+
+from .errors import ModelError
+from .ir import Graph, Quantization, Tensor
+from .tflite_operators import read_operator
+from .verify import verify_graph
+
+__all__ = ["read_tflite"]
+
+_IDENTIFIER = b"TFL3"
+
+_KINDS = {code: name for name, code in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
+_DTYPES = {code: name.lower() for name, code in vars(schema.TensorType).items() if not name.startswith("_")}
+_NUMPY_DTYPES = frozenset(
+    ["float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "bool"]
+)
+
+# What FlatBuffers' accessors run into on a damaged file: they check no offset before they follow it.
+_DAMAGE = (struct.error, IndexError, KeyError, ValueError, TypeError, AttributeError, OverflowError, MemoryError)
+
+
+def read_tflite(source: str | os.PathLike[str] | bytes) -> Graph:
+    """Read an int8 `.tflite` model from a path or from its bytes.
+
+    Every tensor is kept, operators keep the model's order and index. Shapes of activations are computed from the operators, as
+    LiteRT does; where the file disagrees the graph's `notes` say so. Raises `ModelError` for a file that is not a sound model,
+    and `UnsupportedError` for the first operator that is unknown, or is not in int8.
+    """
+    content, origin = _load(source)
+    model, subgraph = _decode(content, origin)
+    buffers = model.buffers or []
+    tensors: dict[str, Tensor] = {}
+    notes: list[str] = []
+    for index, raw in enumerate(subgraph.tensors or []):
+        tensor = _read_tensor(raw, index, tensors, buffers, content, origin, notes)
+        tensors[tensor.name] = tensor
+    names = list(tensors)
+    inputs = _names(subgraph.inputs, names, f"{origin}: inputs of the network")
+    outputs = _names(subgraph.outputs, names, f"{origin}: outputs of the network")
+    operators = []
+    for index, raw in enumerate(subgraph.operators or []):
+        kind = _kind(model.operatorCodes or [], raw.opcodeIndex, f"{origin}: operator {index}")
+        where = f"{origin}: operator {index} ({kind})"
+        read = _names(raw.inputs, names, f"{where}: inputs", optional=True)
+        written = _names(raw.outputs, names, f"{where}: outputs")
+        operator, output = read_operator(index, kind, raw.builtinOptions, read, written, tensors, where)
+        declared = tensors[output.name].shape
+        if output.shape != declared:
+            notes.append(f"{where}: the file gives its output the shape {declared}; it is {output.shape}")
+        tensors[output.name] = output
+        operators.append(operator)
+    if not operators:
+        raise ModelError(f"{origin}: the network has no operators; export the model again")
+    name = origin if isinstance(source, bytes) else Path(source).stem
+    graph = Graph(name, tensors, tuple(operators), inputs, outputs, tuple(notes))
+    try:
+        verify_graph(graph)
+    except ValueError as error:
+        raise ModelError(f"{origin}: {error}; export the model again") from error
+    return graph
+
+
+def _load(source: str | os.PathLike[str] | bytes) -> tuple[bytes, str]:
+    """The file's bytes, and the name that messages call it by."""
+    if isinstance(source, bytes):
+        return source, "model"
+    path = Path(source)
+    try:
+        return path.read_bytes(), path.name
+    except OSError as error:
+        raise ModelError(f"{path}: {error.strerror or error}; give the path of a .tflite file") from error
+
+
+def _decode(content: bytes, origin: str) -> tuple[Any, Any]:
+    """The schema's objects for the model and its first subgraph."""
+    if not content:
+        raise ModelError(f"{origin}: the file is empty; download or export the model again")
+    if content[4:8] != _IDENTIFIER:
+        raise ModelError(f"{origin}: not a TensorFlow Lite model (no TFL3 identifier); give a .tflite file")
+    try:
+        model = schema.ModelT.InitFromPackedBuf(bytearray(content), 0)
+    except _DAMAGE as error:
+        raise ModelError(
+            f"{origin}: the file is truncated or damaged ({type(error).__name__} while decoding); "
+            "download or export the model again"
+        ) from error
+    if not model.subgraphs:
+        raise ModelError(f"{origin}: the model has no subgraph; export the model again")
+    return model, model.subgraphs[0]
+
+
+def _kind(codes: Sequence[Any], index: int, where: str) -> str:
+    """The operator's kind: its builtin name, or `CUSTOM name`."""
+    if not 0 <= index < len(codes):
+        raise ModelError(f"{where}: operator code {index} of {len(codes)} does not exist; export the model again")
+    # The deprecated field is one byte wide; newer operators have 127 there, older files lack the new field (0).
+    code = max(codes[index].deprecatedBuiltinCode, codes[index].builtinCode)
+    kind = _KINDS.get(code, f"BUILTIN {code}")
+    return f"CUSTOM {_text(codes[index].customCode)}" if kind == "CUSTOM" else kind
+
+
+def _names(indices: Any, names: Sequence[str], where: str, optional: bool = False) -> tuple[str | None, ...]:
+    """Tensor indices as names; -1 stands for an absent optional tensor."""
+    found: list[str | None] = []
+    for index in [] if indices is None else [int(index) for index in indices]:
+        if index == -1 and optional:
+            found.append(None)
+        elif 0 <= index < len(names):
+            found.append(names[index])
+        else:
+            raise ModelError(f"{where}: tensor {index} of {len(names)} does not exist; export the model again")
+    return tuple(found)
+
+
+def _text(raw: Any) -> str:
+    return "" if raw is None else bytes(raw).decode("utf-8", "replace")
+
+
+def _read_tensor(
+    raw: Any,
+    index: int,
+    taken: dict[str, Tensor],
+    buffers: Sequence[Any],
+    content: bytes,
+    origin: str,
+    notes: list[str],
+) -> Tensor:
+    name = _text(raw.name) or f"tensor_{index}"
+    while name in taken:
+        name = f"{name}#{index}"
+    where = f"{origin}: tensor {index} ({name!r})"
+    shape = () if raw.shape is None else tuple(int(length) for length in raw.shape)
+    if any(length < 0 for length in shape):
+        raise ModelError(f"{where}: negative dimension in {shape}; export the model with a fixed input shape")
+    dtype = _DTYPES.get(raw.type, f"type {raw.type}")
+    data = None
+    stored = _stored(raw.buffer, buffers, content, where)
+    # A sparse tensor's buffer is not its elements; only an operator that reads it has to refuse it.
+    if stored is not None and dtype in _NUMPY_DTYPES and raw.sparsity is None:
+        needed = math.prod(shape) * np.dtype(dtype).itemsize
+        if len(stored) != needed:
+            raise ModelError(
+                f"{where}: its buffer holds {len(stored)} bytes, {dtype}{list(shape)} needs {needed}; "
+                "the file is damaged, download or export the model again"
+            )
+        data = np.frombuffer(stored, np.dtype(dtype).newbyteorder("<")).astype(dtype).reshape(shape)
+        data.flags.writeable = False
+    quantization = _read_quantization(raw.quantization, shape, where, notes)
+    return Tensor(name, shape, dtype, quantization, data, bool(raw.isVariable))
+
+
+def _stored(index: int, buffers: Sequence[Any], content: bytes, where: str) -> npt.NDArray[np.uint8] | bytes | None:
+    """A tensor's bytes: inside the FlatBuffer, behind it in the file, or None if it has none."""
+    if index == 0 and not buffers:
+        return None
+    if not 0 <= index < len(buffers):
+        raise ModelError(f"{where}: buffer {index} of {len(buffers)} does not exist; export the model again")
+    buffer = buffers[index]
+    # An offset of 0 or 1 marks a buffer that is stored inside; others count from the start of the file.
+    if buffer.offset > 1:
+        if buffer.offset + buffer.size > len(content):
+            raise ModelError(
+                f"{where}: its data lies at bytes {buffer.offset} to {buffer.offset + buffer.size} of a file of "
+                f"{len(content)}; the file is truncated, download or export the model again"
+            )
+        return content[buffer.offset : buffer.offset + buffer.size]
+    if buffer.data is None or len(buffer.data) == 0:
+        return None
+    return np.asarray(buffer.data, np.uint8)
+
+
+def _read_quantization(raw: Any, shape: tuple[int, ...], where: str, notes: list[str]) -> Quantization | None:
+    if raw is None or raw.scale is None or len(raw.scale) == 0:
+        return None
+    scale = tuple(float(value) for value in raw.scale)
+    zero_point = (0,) if raw.zeroPoint is None else tuple(int(value) for value in raw.zeroPoint)
+    if len(zero_point) == 1:
+        zero_point *= len(scale)
+    if len(zero_point) != len(scale):
+        raise ModelError(f"{where}: {len(scale)} scales but {len(zero_point)} zero points; quantize the model again")
+    if len(scale) == 1:
+        return Quantization(scale, zero_point)
+    axis = raw.quantizedDimension
+    if not 0 <= axis < len(shape) and len(shape) == 1:
+        notes.append(f"{where}: quantized along axis {axis} of {len(shape)}; read as axis 0, the only one")
+        axis = 0
+    if not 0 <= axis < len(shape) or shape[axis] != len(scale):
+        raise ModelError(
+            f"{where}: {len(scale)} scales along axis {axis} do not fit the shape {shape}; quantize the model again"
+        )
+    return Quantization(scale, zero_point, axis)

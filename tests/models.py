@@ -1,0 +1,120 @@
+"""Small `.tflite` models with any quantization, written through LiteRT's schema, and what the reference kernels make of them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import flatbuffers
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+SAME, VALID = schema.Padding.SAME, schema.Padding.VALID
+NONE, RELU, RELU_N1_TO_1, RELU6, TANH = (
+    getattr(schema.ActivationFunctionType, name) for name in ("NONE", "RELU", "RELU_N1_TO_1", "RELU6", "TANH")
+)
+
+_NUMPY_TYPES = {
+    "int8": schema.TensorType.INT8,
+    "uint8": schema.TensorType.UINT8,
+    "int16": schema.TensorType.INT16,
+    "int32": schema.TensorType.INT32,
+    "float32": schema.TensorType.FLOAT32,
+}
+
+
+class ModelBuilder:
+    """Collects tensors and operators, and writes them as one model. Methods return tensor indices."""
+
+    def __init__(self) -> None:
+        self.subgraph = schema.SubGraphT(tensors=[], inputs=[], outputs=[], operators=[], name="main")
+        # By convention buffer 0 is empty, and stands for "no data".
+        self.model = schema.ModelT(version=3, operatorCodes=[], subgraphs=[self.subgraph], buffers=[schema.BufferT()])
+
+    def tensor(
+        self,
+        shape: Sequence[int],
+        scale: float | Sequence[float] | None = None,
+        zero_point: int | Sequence[int] = 0,
+        *,
+        axis: int = 0,
+        dtype: str = "int8",
+        data: np.ndarray | None = None,
+        name: str | None = None,
+    ) -> int:
+        """A tensor; constant if it has `data`. `scale` and `zero_point` may be one or one per index of `axis`."""
+        index = len(self.subgraph.tensors)
+        quantization = None
+        if scale is not None:
+            scales = np.atleast_1d(np.asarray(scale, np.float32))
+            points = np.broadcast_to(np.asarray(zero_point, np.int64), scales.shape)
+            quantization = schema.QuantizationParametersT(
+                scale=scales, zeroPoint=np.ascontiguousarray(points), quantizedDimension=axis
+            )
+        buffer = 0
+        if data is not None:
+            buffer = len(self.model.buffers)
+            content = np.frombuffer(np.ascontiguousarray(data, np.dtype(dtype)).tobytes(), np.uint8)
+            self.model.buffers.append(schema.BufferT(data=content))
+        self.subgraph.tensors.append(
+            schema.TensorT(
+                shape=list(shape),
+                type=_NUMPY_TYPES[dtype],
+                buffer=buffer,
+                name=name or f"t{index}",
+                quantization=quantization,
+                hasRank=True,
+            )
+        )
+        return index
+
+    def input(self, shape: Sequence[int], scale: float, zero_point: int = 0, **extra: Any) -> int:
+        index = self.tensor(shape, scale, zero_point, **extra)
+        self.subgraph.inputs.append(index)
+        return index
+
+    def constant(self, data: np.ndarray, scale: float | Sequence[float] | None = None, **extra: Any) -> int:
+        return self.tensor(data.shape, scale, dtype=str(data.dtype), data=data, **extra)
+
+    def operator(self, kind: str, inputs: Sequence[int], output: int, options: Any = None) -> int:
+        """An operator of a builtin kind; returns its output tensor."""
+        code = getattr(schema.BuiltinOperator, kind)
+        version = 3 if kind in ("CONV_2D", "DEPTHWISE_CONV_2D") else 4 if kind == "FULLY_CONNECTED" else 2
+        self.model.operatorCodes.append(
+            schema.OperatorCodeT(deprecatedBuiltinCode=min(code, 127), builtinCode=code, version=version)
+        )
+        options_type = 0
+        if options is not None:
+            options_type = getattr(schema.BuiltinOptions, type(options).__name__.removesuffix("T"))
+        self.subgraph.operators.append(
+            schema.OperatorT(
+                opcodeIndex=len(self.model.operatorCodes) - 1,
+                inputs=list(inputs),
+                outputs=[output],
+                builtinOptionsType=options_type,
+                builtinOptions=options,
+            )
+        )
+        return output
+
+    def build(self, *outputs: int) -> bytes:
+        """The finished file."""
+        self.subgraph.outputs = list(outputs)
+        builder = flatbuffers.Builder(1024)
+        builder.Finish(self.model.Pack(builder), file_identifier=b"TFL3")
+        return bytes(builder.Output())
+
+
+def reference_tensors(model: bytes | str, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Run one case on LiteRT's reference kernels; every tensor of the model, by index."""
+    source = {"model_content": model} if isinstance(model, bytes) else {"model_path": model}
+    interpreter = Interpreter(
+        **source,
+        experimental_op_resolver_type=OpResolverType.BUILTIN_REF,
+        experimental_preserve_all_tensors=True,
+    )
+    interpreter.allocate_tensors()
+    for detail, array in zip(interpreter.get_input_details(), inputs, strict=True):
+        interpreter.set_tensor(detail["index"], array)
+    interpreter.invoke()
+    count = len(interpreter.get_tensor_details())
+    return [interpreter.get_tensor(index) for index in range(count)]
