@@ -25,7 +25,7 @@ def pixel_groups(params: Parameters) -> int:
 
 def read_ports(params: Parameters) -> int:
     """Read ports of the scratchpad that the array needs."""
-    return READ_PORTS if params.depthwise else 1 + params.residual
+    return READ_PORTS if params.depthwise or params.packed else 1 + params.residual
 
 
 class ComputeEngine(wiring.Component):
@@ -60,13 +60,17 @@ class ComputeEngine(wiring.Component):
         params = self._params
         groups = pixel_groups(params)
         m.submodules.passes = passes = PassWalker(
-            reduction_units=params.rows // params.unit, block_units=params.cols // params.unit
+            vector=params.vector,
+            reduction_units=params.rows // params.unit,
+            block_units=params.cols // params.unit,
         )
         m.submodules.steps = steps = StepWalker(
-            rows=params.rows, units=params.units, words=params.bank_words, ports=self._ports, groups=groups,
-            residual=params.residual,
+            rows=params.rows, vector=params.vector, units=params.units, words=params.bank_words, ports=self._ports,
+            depthwise=params.depthwise, packed=params.packed, residual=params.residual,
         )  # fmt: skip
-        m.submodules.feeder = feeder = Feeder(rows=params.rows, cols=params.cols, ports=self._ports, groups=groups)
+        m.submodules.feeder = feeder = Feeder(
+            rows=params.rows, cols=params.cols, ports=self._ports, groups=groups, packed=params.packed
+        )
         m.submodules.tile_loader = loader = TileLoader(rows=params.rows, cols=params.cols, latency=Feeder.LATENCY)
         m.submodules.array = array = SystolicArray(rows=params.rows, cols=params.cols, groups=groups)
         m.submodules.accumulator = accumulator = Accumulator(

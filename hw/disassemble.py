@@ -28,13 +28,16 @@ def disassemble(program: Program) -> str:
     Columns: number; the token that the instruction gives (L, C or S and its count); opcode; the tokens that it waits
     for; what it does. Notes stand before the first instruction of a layer and behind the last one of a tensor.
     """
-    params = program.params
-    lines = [f"; {program.model or 'program'} for {params.array}, {len(program)} instructions, {len(program.weights)} bytes of weights"]
-    lines += [f"; in  {t.name} {_shape(t.shape)} {t.dtype} {t.base.name.lower()}+{t.offset:#x}" for t in program.inputs]
-    lines += [f"; out {t.name} {_shape(t.shape)} {t.dtype} {t.base.name.lower()}+{t.offset:#x}" for t in program.outputs]
+    size = f"{len(program)} instructions, {len(program.weights)} bytes of weights"
+    lines = [f"; {program.model or 'program'} for {program.params.array}, {size}"]
+    for kind, tensors in (("in ", program.inputs), ("out", program.outputs)):
+        for tensor in tensors:
+            place = f"{tensor.base.name.lower()}+{tensor.offset:#x}"
+            lines.append(f"; {kind} {tensor.name} {_shape(tensor.shape)} {tensor.dtype} {place}")
     counts = dict.fromkeys(_TOKENS, 0)
     for index, (opcode, fields) in enumerate(program.decoded()):
-        lines += [f"; {row.op} {row.name}" for row in program.layers if row.first_instruction == index and row.fused_into is None]
+        starting = (row for row in program.layers if row.first_instruction == index and row.fused_into is None)
+        lines += [f"; {row.op} {row.name}" for row in starting]
         token = ""
         if opcode in counts:
             counts[opcode] += 1
@@ -43,9 +46,10 @@ def disassemble(program: Program) -> str:
         waits = " ".join(f"{letter}{count}" for letter, count in names if count)
         lines.append(f"{index:5} {token:5} {opcode.name:8}{waits:18}{describe(opcode, fields)}".rstrip())
         lines += [
-            f"; = {image.name} {_shape(image.shape)} @{image.bank}:{image.address} row {image.row_step} x {image.x_step}"
-            for image in program.tensors
-            if image.last_instruction == index
+            f"; = {tensor.name} {_shape(tensor.shape)} "
+            f"@{tensor.bank}:{tensor.address} row {tensor.row_step} x {tensor.x_step}"
+            for tensor in program.tensors
+            if tensor.last_instruction == index
         ]
     return "\n".join(lines) + "\n"
 
@@ -68,7 +72,8 @@ def _stream(fields: Fields) -> str:
     if fields["stream"] is Stream.TABLES:
         return "residual tables"
     rows = f"{fields['tiles'] - 1} x {fields['rows']} + " if fields["tiles"] > 1 else ""
-    return f"{fields['blocks']} blocks of {CONSTANT_VECTORS} constants, {fields['groups']} x ({rows}{fields['last_rows']}) rows"
+    tiles = f"{fields['groups']} x ({rows}{fields['last_rows']}) rows"
+    return f"{fields['blocks']} blocks of {CONSTANT_VECTORS} constants, {tiles}"
 
 
 def _compute(fields: Fields) -> str:
@@ -91,7 +96,7 @@ def _compute(fields: Fields) -> str:
         parts.append("single")
     if f["residual"]:
         parts.append(
-            f"residual @{f['res_bank']}:{f['res_address']} offset {f['res_offset']} shift {f['res_shift']} tie {f['res_tie']}"
-            f" zero {f['res_zero_point']} {f['res_minimum']}..{f['res_maximum']}"
+            f"residual @{f['res_bank']}:{f['res_address']} offset {f['res_offset']} shift {f['res_shift']}"
+            f" tie {f['res_tie']} zero {f['res_zero_point']} {f['res_minimum']}..{f['res_maximum']}"
         )
     return "; ".join(parts)

@@ -3,7 +3,7 @@
 from amaranth import *
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
-from amaranth.utils import ceil_log2
+from amaranth.utils import ceil_log2, exact_log2
 
 from .isa import Mode
 from .pe import row_layout
@@ -23,14 +23,17 @@ def step_layout(rows: int, units: int, ports: int) -> data.StructLayout:
         "mode": Mode,
         "rows": range(rows + 1),  # array rows in use
         "sub": range(units),  # dense: sub-vector that the rows read; depthwise: that the columns read
-        "inside": ports,  # dense: bit 0, the tap lies inside; depthwise: per group, its image row does
+        "inside": ports,  # dense: bit 0, the tap lies inside; otherwise, per port, its image row does
         "pad": signed(8),
-        "x": signed(13),  # depthwise: image column of the wave's first tap
+        "x": signed(13),  # depthwise and packed: column or byte of the wave's first tap
         "width": 12,  # of the image
-        "group": range(rows + 1),  # array rows that share a pixel bus
-        "groups": range(ports + 1),
+        "group": 6,  # depthwise and packed: taps in a kernel row
+        "skip": 6,  # packed: taps of the first kernel row that are not in this pass
+        "groups": range(ports + 1),  # depthwise: pixel buses in use
         "lead": range(LEAD_LIMIT + 1),
-        "pixel": 1,  # depthwise: the step's pixel lies inside the image's columns
+        "pixel": 1,  # depthwise: there is a step, and its pixel lies inside the image's columns
+        "window": 1,  # packed: the ports read
+        "fresh": 1,  # packed: they read another vector than before
     })
 
 
@@ -38,16 +41,18 @@ class Feeder(wiring.Component):
     """Turns ``words``, read for ``step``, into ``lanes`` and ``pixels``.
 
     ``words[p]`` is port p's word, Scratchpad.LATENCY cycles after its step. The wave leaves LATENCY cycles after its step; its
-    pixels of group g a further lead + g * group cycles later.
+    pixels of group g a further lead + g * group cycles later. Without ``groups`` there are no pixel buses, without ``packed``
+    no gathering of bytes.
     """
 
     LATENCY = Scratchpad.LATENCY + 2
 
-    def __init__(self, *, rows: int, cols: int, ports: int, groups: int):
+    def __init__(self, *, rows: int, cols: int, ports: int, groups: int, packed: bool):
         self._rows = rows
         self._cols = cols
         self._ports = ports
         self._groups = groups
+        self._packed = packed
         self._vector = max(rows, cols)
         units = self._vector // min(rows, cols)
         members = {
@@ -61,49 +66,98 @@ class Feeder(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        step_shape = self.step.shape()
-        m.submodules.read_delay = read_delay = Delay(step_shape, Scratchpad.LATENCY)
+        m.submodules.read_delay = read_delay = Delay(self.step.shape(), Scratchpad.LATENCY)
         m.d.comb += read_delay.i.eq(self.step)
         step = read_delay.o
 
-        lanes = Signal(self.lanes.shape())  # one cycle early
-        m.d.sync += self.lanes.eq(lanes)
-        word = data.View(data.ArrayLayout(data.ArrayLayout(signed(8), self._rows), self._vector // self._rows), self.words[0])
-        row_bytes = word[step.sub] if self._vector > self._rows else word[0]
+        # First cycle: a datum for each row, in dense mode; otherwise the pad that stands in for taps outside the image.
+        blocks = data.ArrayLayout(data.ArrayLayout(signed(8), self._rows), self._vector // self._rows)
+        word = data.View(blocks, self.words[0])
+        row_bytes = word[step.sub] if len(word) > 1 else word[0]
+        dense = Signal()
+        m.d.comb += dense.eq((step.mode == Mode.DENSE) & step.inside[0])
+        lanes = Signal(self.lanes.shape())
         used = Signal(self._rows)
         for r in range(self._rows):
             m.d.comb += used[r].eq(r < step.rows)
             m.d.sync += [
                 lanes[r].swap.eq(step.swap),
-                lanes[r].data.eq(Mux(used[r], Mux((step.mode == Mode.DENSE) & step.inside[0], row_bytes[r], step.pad), 0)),
+                lanes[r].data.eq(Mux(used[r], Mux(dense, row_bytes[r], step.pad), 0)),
             ]
+
+        # Second cycle: taps inside the image take their pixel or byte instead.
+        m.d.sync += self.lanes.eq(lanes)
+        if self._groups or self._packed:
+            taken, kernel_row = self._place_taps(m, step, used)
         if self._groups:
-            self._choose_operands(m, step, lanes, used)
+            depthwise = Signal()
+            m.d.sync += depthwise.eq(step.mode == Mode.DEPTHWISE)
+            for r in range(self._rows):
+                m.d.sync += self.lanes[r].select.eq(Mux(depthwise & taken[r], kernel_row[r] + 1, 0))
             self._delay_pixels(m, step)
+        if self._packed:
+            packed = Signal()
+            m.d.sync += packed.eq(step.mode == Mode.PACKED)
+            windows = self._gather(m, step)
+            for r in range(self._rows):
+                with m.If(packed & taken[r]):
+                    m.d.sync += self.lanes[r].data.eq(Array(window[r] for window in windows)[kernel_row[r]])
         return m
 
-    def _choose_operands(self, m, step, lanes, used):
-        """Row r takes its group's pixel unless the tap lies outside the image."""
-        kernel_column = Array(Signal(range(self._rows), name=f"kernel_column_{r}") for r in range(self._rows))
-        kernel_row = Array(Signal(range(self._groups), name=f"kernel_row_{r}") for r in range(self._rows))
-        with m.Switch(step.group):
-            for group in range(1, self._rows + 1):
-                with m.Case(group):
-                    for r in range(min(self._rows, group * self._groups)):
-                        m.d.comb += [kernel_column[r].eq(r % group), kernel_row[r].eq(r // group)]
-        first = Signal(signed(14))  # kernel columns first .. limit - 1 lie inside
+    def _place_taps(self, m, step, used):
+        """For each array row, a cycle later: whether its tap lies inside the image, and its kernel row in the pass."""
+        multiples = [Signal(8, name=f"multiple_{n}") for n in range(self._ports)]
+        m.d.comb += [multiple.eq(n * step.group) for n, multiple in enumerate(multiples)]
+        first = Signal(signed(14))  # columns first .. limit - 1 of the kernel lie inside
         limit = Signal(signed(14))
         m.d.comb += [first.eq(-step.x), limit.eq(step.width - step.x)]
+        taken = Signal(self._rows)
+        kernel_rows = []
         for r in range(self._rows):
-            taken = Signal(name=f"taken_{r}")
-            m.d.comb += taken.eq(
-                (step.mode == Mode.DEPTHWISE)
-                & used[r]
-                & (kernel_column[r] >= first)
-                & (kernel_column[r] < limit)
-                & step.inside.bit_select(kernel_row[r], 1)
-            )
-            m.d.sync += lanes[r].select.eq(Mux(taken, kernel_row[r] + 1, 0))
+            tap = Signal(7, name=f"tap_{r}")
+            column = Signal(7, name=f"column_{r}")
+            row = Signal(range(self._ports), name=f"row_{r}")
+            m.d.comb += [tap.eq(step.skip + r), column.eq(tap)]
+            for n, multiple in enumerate(multiples[1:], start=1):
+                with m.If(tap >= multiple):
+                    m.d.comb += [column.eq(tap - multiple), row.eq(n)]
+            kernel_row = Signal.like(row, name=f"kernel_row_{r}")
+            kernel_rows.append(kernel_row)
+            m.d.sync += [
+                kernel_row.eq(row),
+                taken[r].eq(used[r] & (column >= first) & (column < limit) & step.inside.bit_select(row, 1)),
+            ]
+        return taken, kernel_rows
+
+    def _gather(self, m, step):
+        """For each port, a cycle later: the bytes from its row's window, so that each stands where its array row is."""
+        vector = self._vector
+        offset = step.x[: exact_log2(vector)]
+        windows = []
+        for p in range(self._ports):
+            word = Signal(8 * vector, name=f"word_{p}")
+            former = Signal(8 * vector, name=f"former_{p}")
+            kept = Signal(8 * vector, name=f"kept_{p}")
+            before = Signal(8 * vector, name=f"before_{p}")
+            m.d.comb += [word.eq(self.words[p]), before.eq(Mux(step.fresh, former, kept))]
+            with m.If(step.window):
+                m.d.sync += [former.eq(word), kept.eq(before)]
+
+            window = Signal(data.ArrayLayout(8, vector), name=f"window_{p}")
+            for n in range(vector):
+                source = Mux((offset == 0) | (n < offset), word.word_select(n, 8), before.word_select(n, 8))
+                m.d.comb += window[n].eq(source)
+            distance = Signal(exact_log2(vector), name=f"distance_{p}")
+            m.d.comb += distance.eq(step.x + step.skip - p * step.group)
+            for level, bit in enumerate(distance):
+                turned = Signal.like(window, name=f"turned_{p}_{level}")
+                for n in range(vector):
+                    m.d.comb += turned[n].eq(Mux(bit, window[(n + (1 << level)) % vector], window[n]))
+                window = turned
+            gathered = Signal(data.ArrayLayout(8, self._rows), name=f"gathered_{p}")
+            m.d.sync += [gathered[r].eq(window[r]) for r in range(self._rows)]
+            windows.append(gathered)
+        return windows
 
     def _delay_pixels(self, m, step):
         """One ring per pixel bus: a pixel is written to the place that is read when its cycle has come."""

@@ -57,11 +57,12 @@ class Stream(enum.Enum, shape=2):
     TABLES = 1  # the two residual tables
 
 
-class Mode(enum.Enum, shape=1):
-    """Where the PEs take their data."""
+class Mode(enum.Enum, shape=2):
+    """What the array's rows and columns stand for, and where the PEs take their data."""
 
-    DENSE = 0
-    DEPTHWISE = 1
+    DENSE = 0  # rows: channels of one tap
+    DEPTHWISE = 1  # rows: taps, columns: channels
+    PACKED = 2  # rows: taps of a few channels, bytes that lie side by side in memory
 
 
 class Combine(enum.Enum, shape=1):
@@ -151,23 +152,23 @@ COMPUTE = data.StructLayout({
     # Loops, outermost first: output channel blocks (of cols), kernel rows, kernel columns, input channel blocks (of rows),
     # output rows, output columns. The middle three make the passes of a block; a pass uses one weight tile.
     "blocks": unsigned(12),  # 1 ..
-    "taps_y": unsigned(8),  # 1 .. ; in depthwise mode groups of kernel rows
-    "taps_x": unsigned(8),  # 1 .. ; in depthwise mode segments of kernel columns
-    "channels": unsigned(12),  # 1 .. ; 1 in depthwise mode
+    "taps_y": unsigned(8),  # 1 .. ; depthwise: groups of kernel rows; packed: chunks of `rows` taps
+    "taps_x": unsigned(8),  # 1 .. ; depthwise and packed: segments of kernel columns
+    "channels": unsigned(12),  # 1 .. ; 1 in depthwise and packed mode
     "out_rows": unsigned(12),  # 1 ..
     "out_cols": unsigned(12),  # 1 ..
     "rows": unsigned(6),  # array rows that a pass uses, 1 ..
-    "last_rows": unsigned(6),  # the same in the last input channel block
-    "group": unsigned(6),  # depthwise: kernel columns in a group of array rows; `rows` is a multiple of it
+    "last_rows": unsigned(6),  # the same in the last input channel block; packed: in the last chunk
+    "group": unsigned(6),  # depthwise: kernel columns in a group of array rows; packed: bytes of a kernel row's segment
     "period": unsigned(12),  # depthwise: cycles per output row
-    # Input image. Addresses in units, arithmetic modulo 2**16.
-    "address": unsigned(16),  # of the first tap of the first output pixel (may lie outside the image)
+    # Input image. Addresses in units, arithmetic modulo 2**16. Packed mode: columns and width count bytes.
+    "address": unsigned(16),  # of the first tap of the first output pixel (may lie outside the image); packed: of its image row
     "bank": unsigned(2),  # of that image row
     "row_step": unsigned(16),  # from an image row to the one four rows below
-    "x_step": unsigned(16),  # dense: from an output column to the next; depthwise: from a pixel to the next
+    "x_step": unsigned(16),  # dense: from an output column to the next; depthwise: from a pixel to the next; packed: bytes
     "tap_x_step": unsigned(16),  # from a kernel column (or segment) to the next
     "tap_y_rows": unsigned(5),  # image rows from a kernel row (or group) to the next
-    "tap_x_cols": unsigned(5),  # image columns from a kernel column (or segment) to the next
+    "tap_x_cols": unsigned(6),  # image columns from a kernel column (or segment) to the next
     "stride_y": unsigned(4),  # 1 .. 15
     "stride_x": unsigned(4),  # 1 .. 15
     "y": signed(12),  # image row and column of the first tap of the first output pixel
@@ -194,7 +195,7 @@ COMPUTE = data.StructLayout({
     "res_minimum": signed(8),
     "res_maximum": signed(8),
     "unused": unsigned(
-        INSTRUCTION_BITS - 64 - 4 - 12 - 8 - 8 - 12 - 12 - 12 - 6 - 6 - 6 - 12 - 16 - 2 - 16 - 16 - 16 - 5 - 5 - 4 - 4
+        INSTRUCTION_BITS - 64 - 5 - 12 - 8 - 8 - 12 - 12 - 12 - 6 - 6 - 6 - 12 - 16 - 2 - 16 - 16 - 16 - 5 - 6 - 4 - 4
         - 12 - 12 - 12 - 12 - 8 - 16 - 2 - 16 - 16 - 8 - 8 - 8 - 16 - 2 - 5 - 1 - 28 - 8 - 8 - 8
     ),
 })  # fmt: skip

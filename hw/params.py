@@ -19,7 +19,8 @@ class Parameters:
     ``rows`` (reduction) and ``cols`` (output channels) are 4, 8, 16 or 32, not necessarily equal. ``activation_kib`` is the
     size of the activation memory in KiB, ``accumulator_depth`` the number of partial sums per column, ``axi_bits`` the width
     of the external memory port, ``weight_fifo_bytes`` the depth of the weight stream. ``depthwise`` adds the pixel buses
-    (depthwise convolutions, pools, stand-alone additions), ``residual`` the tables that add a second operand.
+    (depthwise convolutions, pools, stand-alone additions), ``packed`` the gathering of bytes for inputs of few channels, ``residual``
+    the tables that add a second operand.
 
     Raises ``ValueError`` naming the field, the value and the legal range.
     """
@@ -31,6 +32,7 @@ class Parameters:
     axi_bits: int = 0
     weight_fifo_bytes: int = 0
     depthwise: bool = True
+    packed: bool = True
     residual: bool = True
 
     def __post_init__(self) -> None:
@@ -44,7 +46,7 @@ class Parameters:
         _require("accumulator_depth", self.accumulator_depth, (64, 128, 256, 512, 1024, 2048))
         _require("axi_bits", self.axi_bits, (32, 64, 128))
         _require("weight_fifo_bytes", self.weight_fifo_bytes, tuple(1 << n for n in range(10, 16)))
-        for name in ("depthwise", "residual"):
+        for name in ("depthwise", "packed", "residual"):
             _require(name, getattr(self, name), (False, True))
 
     @property

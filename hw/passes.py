@@ -3,6 +3,7 @@
 from amaranth import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
 
 from .feeder import LEAD_LIMIT
 from .isa import COMPUTE, Combine, Mode
@@ -15,10 +16,12 @@ PASS = data.StructLayout({
     "combine": Combine,
     "rows": 6,  # array rows in use
     "group": 6,
-    "groups": 3,  # image rows read at once
+    "groups": 3,  # depthwise: image rows read at once
+    "skip": 6,  # packed: bytes of the first kernel row that earlier passes took
     "out_rows": 12,
     "out_cols": 12,
     "steps": 12,  # per output row
+    "prime": 1,  # packed: each output row needs a vector ahead of its first step
     "stride_x": 4,
     "stride_y": 4,
     "row_step": 16,
@@ -45,18 +48,19 @@ PASS = data.StructLayout({
 
 
 def move_rows(bank, rows, whole_step, row_step):
-    """``(address distance, bank)`` of going ``rows`` image rows down from ``bank``, ``whole_step`` being rows // 4 * row_step."""
-    moved = Signal(3)
-    return [moved.eq(bank + rows[:2])], whole_step + Mux(moved[2], row_step, 0), moved[:2]
+    """``(address distance, bank)`` of going down from ``bank`` by ``rows`` (0 to 4) image rows and ``whole_step`` / ``row_step`` rounds."""
+    moved = (bank + rows)[:3]
+    return whole_step + Mux(moved[2], row_step, 0), moved[:2]
 
 
 class PassWalker(wiring.Component):
     """Walks the passes of ``instructions``, one per cycle if taken; ``busy`` from an instruction to its last pass.
 
-    ``reduction_units`` and ``block_units`` are the units in R and in C bytes.
+    ``reduction_units`` and ``block_units`` are the units in R and in C bytes, ``vector`` is V.
     """
 
-    def __init__(self, *, reduction_units: int, block_units: int):
+    def __init__(self, *, vector: int, reduction_units: int, block_units: int):
+        self._vector = vector
         self._reduction_units = reduction_units
         self._block_units = block_units
         super().__init__({
@@ -69,6 +73,7 @@ class PassWalker(wiring.Component):
         m = Module()
         ins = Signal(COMPUTE)
         depthwise = ins.mode == Mode.DEPTHWISE
+        packed = ins.mode == Mode.PACKED
         out = self.passes.payload
 
         block = Signal.like(ins.blocks)
@@ -99,8 +104,19 @@ class PassWalker(wiring.Component):
         stride_y_step = Signal(16)
         tap_y_step = Signal(16)
 
-        moved, row_distance, next_bank = move_rows(bank, ins.tap_y_rows, tap_y_step, ins.row_step)
-        m.d.comb += moved
+        # Packed: the next chunk starts `taken` bytes into the current kernel row, which is rows_done rows further.
+        skip = Signal(6)
+        taken = Signal(7)
+        rows_done = Signal(3)
+        next_skip = Signal(6)
+        m.d.comb += [taken.eq(skip + ins.rows), next_skip.eq(taken)]
+        for count in range(1, BANKS + 1):
+            with m.If(taken >= count * ins.group):
+                m.d.comb += [rows_done.eq(count), next_skip.eq(taken - count * ins.group)]
+
+        row_distance, next_bank = move_rows(
+            bank, Mux(packed, rows_done, ins.tap_y_rows[:2]), Mux(packed, 0, tap_y_step), ins.row_step
+        )
         next_block_address = Signal(16)
         next_row_address = Signal(16)
         m.d.comb += [
@@ -121,7 +137,7 @@ class PassWalker(wiring.Component):
                     tap_y_step.eq(ins.tap_y_rows[2:] * ins.row_step),
                     groups.eq(1),
                     *(signal.eq(ins.address) for signal in (block_address, row_address, column_address, address)),
-                    *(signal.eq(0) for signal in (block, tap_y, tap_x, channel)),
+                    *(signal.eq(0) for signal in (block, tap_y, tap_x, channel, skip)),
                     res_address.eq(ins.res_address),
                     *from_block,
                 ]
@@ -149,14 +165,16 @@ class PassWalker(wiring.Component):
                             with m.If(~last_tap_y):
                                 m.d.sync += [
                                     tap_y.eq(tap_y + 1),
+                                    skip.eq(Mux(packed, next_skip, 0)),
                                     bank.eq(next_bank),
-                                    y.eq(y + ins.tap_y_rows),
+                                    y.eq(y + Mux(packed, rows_done, ins.tap_y_rows)),
                                     x.eq(ins.x),
                                     *(s.eq(next_row_address) for s in (row_address, column_address, address)),
                                 ]
                             with m.Else():
                                 m.d.sync += [
                                     tap_y.eq(0),
+                                    skip.eq(0),
                                     block.eq(block + 1),
                                     block_address.eq(next_block_address),
                                     *(s.eq(next_block_address) for s in (row_address, column_address, address)),
@@ -177,7 +195,9 @@ class PassWalker(wiring.Component):
                 "mode", "combine", "group", "out_rows", "out_cols", "stride_x", "stride_y", "row_step", "x_step", "height",
                 "width", "pad", "res_bank",
             )),
-            out.rows.eq(Mux(last_channel, ins.last_rows, ins.rows)),
+            out.rows.eq(Mux(last_channel & (~packed | last_tap_y), ins.last_rows, ins.rows)),
+            out.skip.eq(skip),
+            out.prime.eq(packed & (x > 0) & (x[: exact_log2(self._vector)] != 0)),
             out.groups.eq(groups),
             out.steps.eq(Mux(depthwise, ins.period, ins.out_cols)),
             out.stride_y_step.eq(stride_y_step),

@@ -1,4 +1,4 @@
-"""From partial sums to bytes in the scratchpad: constants, requantization, residual addition, and where each vector goes."""
+"""From partial sums to bytes in the scratchpad: constants, requantization, residual addition, and where vectors go."""
 
 from collections.abc import Callable
 from itertools import pairwise
@@ -31,7 +31,10 @@ CONTEXT = data.StructLayout({
 
 
 class SumSignature(wiring.Signature):
-    """A vector of ``cols`` 32-bit sums, taken in the cycle of ``valid``; the flags mark the last of a block, of an instruction."""
+    """A vector of ``cols`` 32-bit sums, taken in the cycle of ``valid``.
+
+    ``block_end`` marks the last of an output block, ``end`` the last of an instruction.
+    """
 
     def __init__(self, cols: int) -> None:
         super().__init__({
@@ -43,15 +46,15 @@ class SumSignature(wiring.Signature):
 
 
 class WriteSignature(wiring.Signature):
-    """A write of a bank's word, taken in the cycle of ``valid``; ``mask`` has a bit per byte of ``data``."""
+    """A write of a bank's word, taken in the cycle of ``valid``; ``mask`` has a bit per unit of ``data``."""
 
-    def __init__(self, vector: int, address_bits: int) -> None:
+    def __init__(self, vector: int, units: int, address_bits: int) -> None:
         super().__init__({
             "valid": Out(1),
             "bank": Out(2),
             "address": Out(address_bits),
             "data": Out(8 * vector),
-            "mask": Out(vector),
+            "mask": Out(units),
         })
 
 
@@ -117,8 +120,8 @@ class ConstantRing(wiring.Component):
 class WriteWalker(wiring.Component):
     """Unit addresses of results in order: output columns, rows, then blocks ``block_units`` apart.
 
-    Each ``valid`` result is at ``bank`` and ``address`` a cycle later. ``first`` marks an instruction's first result, ``block_end``
-    the last of a block; ``out_*`` are the instruction's.
+    Each ``valid`` result is at ``bank`` and ``address`` a cycle later. ``first`` marks an instruction's first result,
+    ``block_end`` the last of a block; ``out_*`` are the instruction's.
     """
 
     valid: In(1)
@@ -184,17 +187,17 @@ class WriteWalker(wiring.Component):
 
 
 class PostProcessor(wiring.Component):
-    """A vector of ``cols`` sums per cycle in; a write of ``cols`` bytes out, ``latency(residual)`` cycles later. Nothing waits.
+    """A vector of ``cols`` sums in, a write of ``cols`` bytes out ``latency(residual)`` cycles later, one per cycle.
 
-    ``vector`` is the bytes of a scratchpad word, ``units`` its units; ``cols`` is a word or a unit. ``address_bits`` is the width
-    of a word address. ``residual`` builds the residual tables; without it ``tables`` and ``residuals`` are ignored. ``depth`` is
-    how many residual vectors can wait for their results.
+    ``vector`` is the bytes of a scratchpad word, ``units`` its units; ``cols`` is a word or a unit. ``address_bits`` is
+    the width of a word address. ``residual`` builds the residual tables; without it ``tables`` and ``residuals`` are
+    ignored. ``depth`` is how many residual vectors can wait for their results.
 
     - ``contexts``: one per instruction, in order, at least a cycle before its first sum; ``CONTEXTS`` fit.
     - ``constants``: the last vector of a block at least a cycle before the block's first sum; ``RING_BLOCKS`` fit.
-    - ``tables``: always taken. Nobody here keeps them apart from results in flight: no entry may change from
-      the first sum that uses it until ``latency`` cycles after the last.
-    - ``residuals``: a vector for each sum of an instruction with ``residual``, in the order of the sums and no later than they.
+    - ``tables``: always taken. Nothing here keeps them apart from results in flight: no entry may change from the first
+      sum of an instruction with ``residual`` until its ``done``.
+    - ``residuals``: a vector for each sum of an instruction with ``residual``, in their order, no later than the sum.
     - ``done``: in the cycle of an instruction's last write.
     - ``fault``: a pulse if one of these promises was broken: no context, constants or residual, or too many residuals.
     """
@@ -213,9 +216,9 @@ class PostProcessor(wiring.Component):
             "sums": In(SumSignature(cols)),
             "contexts": In(stream.Signature(CONTEXT)),
             "constants": In(stream.Signature(_constant_vector(cols))),
-            "tables": In(stream.Signature(TABLE_PAIR, always_ready=True)),
+            "tables": In(stream.Signature(TABLE_PAIR)),
             "residuals": In(wiring.Signature({"valid": Out(1), "data": Out(8 * cols)})),
-            "writes": Out(WriteSignature(vector, address_bits)),
+            "writes": Out(WriteSignature(vector, units, address_bits)),
             "done": Out(1),
             "fault": Out(1),
         })
@@ -235,7 +238,7 @@ class PostProcessor(wiring.Component):
         for previous, following in pairwise(marks):
             m.d.sync += following.eq(previous)
 
-        # Instructions: pushed, begun by their first sum, ended by their last write. A bit more than an address, as above.
+        # Instructions: pushed, begun (all sums are in), ended (all are written). A bit more than an address, as above.
         pushed = Signal(range(2 * CONTEXTS))
         begun = Signal(range(2 * CONTEXTS))
         ended = Signal(range(2 * CONTEXTS))
@@ -248,6 +251,7 @@ class PostProcessor(wiring.Component):
             marks[0].end.eq(self.sums.valid & self.sums.end),
             marks[0].slot.eq(begun[:-1]),
             self.done.eq(marks[-1].end),
+            self.tables.ready.eq(1),
         ]
         push = self.contexts.valid & self.contexts.ready
         m.d.sync += [
@@ -310,14 +314,14 @@ class PostProcessor(wiring.Component):
         for name in WriteWalker.FIELDS:
             m.d.comb += getattr(walker, name).eq(field(name, context[name], latency - 1))
 
-        parts = self._vector // self._cols
-        part = walker.address[: (self._units - 1).bit_length()] if parts > 1 else Const(0, 1)
+        copies = self._vector // self._cols
+        sub_bits = (self._units - 1).bit_length()
         m.d.comb += [
             self.writes.valid.eq(marks[-1].valid),
             self.writes.bank.eq(walker.bank),
-            self.writes.address.eq(walker.address[(self._units - 1).bit_length() :]),
-            self.writes.data.eq(values.as_value().replicate(parts)),
-            self.writes.mask.eq(Cat((part == n).replicate(self._cols) for n in range(parts))),
+            self.writes.address.eq(walker.address[sub_bits:]),
+            self.writes.data.eq(values.as_value().replicate(copies)),
+            self.writes.mask.eq(1 << walker.address[:sub_bits] if copies > 1 else ~0),
         ]
         return m
 
@@ -340,17 +344,23 @@ class PostProcessor(wiring.Component):
         m.d.sync += operand.eq(operands.r_data)
 
         parts = {
-            name: context[name if name == "residual" else f"res_{name}"] for name in ResidualLane.STAGES if name != "offset_less_one"
+            "residual": context.residual,
+            "tie": context.res_tie,
+            "offset_less_one": context.res_offset - 1,
+            "shift": context.res_shift,
+            "zero_point": context.res_zero_point,
+            "minimum": context.res_minimum,
+            "maximum": context.res_maximum,
         }
-        parts["offset_less_one"] = context.res_offset - 1
         shared = {
             name: field(f"residual_{name}", parts[name], start + stage) for name, stage in ResidualLane.STAGES.items()
         }
         results = Signal(data.ArrayLayout(signed(8), self._cols))
         for col in range(self._cols):
             m.submodules[f"residual_{col}"] = lane = ResidualLane()
-            connect(m, flipped(self.tables), lane.tables)
             m.d.comb += [
+                lane.write.eq(self.tables.valid),
+                lane.entry.eq(self.tables.payload),
                 lane.value.eq(values[col]),
                 lane.operand.eq(operand.word_select(col, 8)),
                 results[col].eq(lane.result),

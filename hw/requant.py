@@ -12,9 +12,9 @@ __all__ = ["RequantLane", "SaturatingShift"]
 class SaturatingShift(wiring.Component):
     """``result`` is ``value >> amount``, saturated to ``result_bits`` bits, ``LATENCY`` cycles later.
 
-    ``value`` is signed, of ``value_bits``; ``amount`` is 0 to ``2**amount_bits - 1``, ``amount_bits`` at least 4. First whole
-    bytes are shifted, and only a window that the rest of the shift can reach is kept, with a flag for what lies above it; then
-    0 to 7 bits.
+    ``value`` is signed, of ``value_bits``; ``amount`` is 0 to ``2**amount_bits - 1``, ``amount_bits`` at least 4. Whole
+    bytes are shifted first, and only the window that the rest of the shift can reach is kept, with a flag for what lies
+    above it; then 0 to 7 bits.
     """
 
     LATENCY = 2
@@ -34,7 +34,7 @@ class SaturatingShift(wiring.Component):
         steps = range(1 << (len(self.amount) - 3))
         sign = self.value[-1]
         extended = Cat(self.value, sign.replicate(8 * len(steps) + window_bits))
-        beyond = self.value ^ sign.replicate(value_bits)
+        beyond = self.value.as_unsigned() ^ sign.replicate(value_bits)
 
         # Bit n: the value does not fit the window that starts at byte n.
         overflows = Signal(len(steps))
@@ -78,8 +78,8 @@ class RequantLane(wiring.Component):
     - SINGLE, and DOUBLE up to s = 31: ``(p + 2**(s - 1)) >> s`` (just p for s = 0).
     - DOUBLE beyond: ``y = (p + 2**30) >> 31``, then ``(y + 2**(s - 32) - (y < 0)) >> (s - 31)``.
 
-    ``result`` follows the operands by ``LATENCY`` cycles. The inputs in ``STAGES`` are sampled that many cycles after the
-    operands. ``minimum`` must not exceed ``maximum``.
+    ``result`` follows the operands by ``LATENCY`` cycles. The inputs in ``STAGES`` are sampled that many cycles after
+    the operands. ``minimum`` must not exceed ``maximum``.
     """
 
     sum: In(signed(32))
@@ -122,10 +122,10 @@ class RequantLane(wiring.Component):
             high.eq(x_high * m_high),
         ]
 
-        # Cycle 2: the outer products side by side, the inner ones added. Below, a half is added at bit s - 1 and the result
-        # cut at bit s. TFLite's double rounding needs no more than that and, for s > 31, 2**30 more or less, by the sign:
-        # (y + 2**(s - 32) - (y < 0)) >> (s - 31) is (p + 2**30 - (y < 0) * 2**31 + 2**(s - 1)) >> s, and for
-        # -2**30 <= p < 0, where y is 0, both signs give 0.
+        # Cycle 2: the outer products side by side, the inner ones added. Later a half is added at bit s - 1 and the
+        # result cut at bit s. Double rounding needs no more than that and, for s > 31, 2**30 added or subtracted here,
+        # by the sign: (y + 2**(s - 32) - (y < 0)) >> (s - 31) is (p + 2**30 - (y < 0) * 2**31 + 2**(s - 1)) >> s, and
+        # for -2**30 <= p < 0, where y is 0, both signs give 0.
         outer = Signal(signed(64))
         inner = Signal(signed(33))
         doubles = (self.rounding == Rounding.DOUBLE) & shift[1][5]

@@ -1,7 +1,7 @@
 """Residual addition of one channel: two table look-ups, a sum and a shift, one value per cycle."""
 
 from amaranth import *
-from amaranth.lib import data, memory, stream, wiring
+from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from .isa import TABLE_ENTRIES
@@ -16,15 +16,16 @@ TABLE_PAIR = data.StructLayout({"index": range(TABLE_ENTRIES), "a": signed(28), 
 class ResidualLane(wiring.Component):
     """``clamp(zero_point + ((A[value] + B[operand] + offset - (tie and A + B < 0)) >> shift))``, one value per cycle.
 
-    With ``residual`` low ``value`` passes unchanged. ``result`` follows ``value`` and ``operand`` by ``LATENCY`` cycles in
-    both cases; the inputs in ``STAGES`` are sampled that many cycles after them. ``offset_less_one`` is offset - 1, -2**27 - 1 to
-    2**27 - 2. ``minimum`` must not exceed ``maximum``. ``tables`` writes an entry of both tables; a value that comes later
-    sees it.
+    With ``residual`` low ``value`` passes unchanged. ``result`` follows ``value`` and ``operand`` by ``LATENCY`` cycles
+    in both cases; the inputs in ``STAGES`` are sampled that many cycles after them. ``offset_less_one`` is offset - 1,
+    -2**27 - 1 to 2**27 - 2. ``minimum`` must not exceed ``maximum``. ``write`` stores ``entry`` in both tables; no
+    residual can be added in that cycle.
     """
 
     value: In(signed(8))
     operand: In(signed(8))
-    tables: In(stream.Signature(TABLE_PAIR, always_ready=True))
+    write: In(1)
+    entry: In(TABLE_PAIR)
 
     residual: In(1)
     tie: In(1)
@@ -53,10 +54,11 @@ class ResidualLane(wiring.Component):
             write, read = table.write_port(), table.read_port()
             term = Signal(signed(28), name=f"term_{name}")
             m.d.comb += [
-                write.addr.eq(self.tables.payload.index),
-                write.data.eq(self.tables.payload[name]),
-                write.en.eq(self.tables.valid),
+                write.addr.eq(self.entry.index),
+                write.data.eq(self.entry[name]),
+                write.en.eq(self.write),
                 read.addr.eq(index.as_unsigned()),
+                read.en.eq(~self.write),  # else a block RAM needs logic for reading what is being written
             ]
             m.d.sync += term.eq(read.data)
             terms.append(term)

@@ -3,6 +3,7 @@
 from amaranth import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
 
 from .accumulator import WAVE, Accumulator
 from .feeder import LEAD_LIMIT, step_layout
@@ -20,15 +21,20 @@ class StepWalker(wiring.Component):
     A pass starts when ``ready_next`` promises its weights, and takes one step per cycle. In the cycle of a step, ``ports``
     read for it, ``step`` tells the feeder and ``wave`` the accumulator about it. ``res_en`` marks a read of the residual operand by the
     last port, ``res_sub`` its sub-vector. ``active`` says that a wave starts, ``wants_weights`` that only weights are missing,
-    ``held`` that a pass waits for another reason.
+    ``held`` that a pass or step waits for
+    another reason.
     """
 
-    def __init__(self, *, rows: int, units: int, words: int, ports: int, groups: int, residual: bool):
+    def __init__(
+        self, *, rows: int, vector: int, units: int, words: int, ports: int, depthwise: bool, packed: bool, residual: bool
+    ):
         self._rows = rows
+        self._vector = vector
         self._units = units
         self._words = words
         self._ports = ports
-        self._groups = groups
+        self._depthwise = depthwise
+        self._packed = packed
         self._residual = residual
         super().__init__({
             "passes": In(stream.Signature(PASS)),
@@ -57,7 +63,8 @@ class StepWalker(wiring.Component):
         bank = Signal(range(BANKS))
         y = Signal(signed(13))
         x = Signal(signed(13))
-        depthwise = (now.mode == Mode.DEPTHWISE) if self._groups else C(0)
+        depthwise = (now.mode == Mode.DEPTHWISE) if self._depthwise else C(0)
+        packed = (now.mode == Mode.PACKED) if self._packed else C(0)
 
         # This step.
         pixel = Signal(signed(14))
@@ -70,9 +77,14 @@ class StepWalker(wiring.Component):
             result.eq(~depthwise | ((phase == 0) & (results_left != 0))),
         ]
         conflict = Signal()
+        priming = Signal()
         issue = Signal()
-        m.d.comb += issue.eq(running & ~conflict)
+        m.d.comb += issue.eq(running & ~conflict & ~priming)
         reads = Signal(self._ports)
+        # Packed: the vector that holds the last of the V bytes from x on; the feeder keeps the one before.
+        vector_index = Signal(signed(13))
+        m.d.comb += vector_index.eq((x + (self._vector - 1) - Mux(priming, self._vector, 0)) >> exact_log2(self._vector))
+        base = Mux(packed, row_address + vector_index * self._units, address)
         for p, port in enumerate(self.ports):
             image_row = Signal(signed(14), name=f"image_row_{p}")
             below = Signal(3, name=f"below_{p}")
@@ -80,9 +92,11 @@ class StepWalker(wiring.Component):
             m.d.comb += [
                 image_row.eq(y + p),
                 in_rows[p].eq((image_row >= 0) & (image_row < now.height)),
-                reads[p].eq(running & in_columns & in_rows[p] & (1 if p == 0 else depthwise & (p < now.groups))),
+                reads[p].eq(
+                    running & in_rows[p] & (packed | (in_columns & (1 if p == 0 else depthwise & (p < now.groups))))
+                ),
                 below.eq(bank + p),
-                place.eq(address + Mux(below[2], now.row_step, 0)),
+                place.eq(base + Mux(below[2], now.row_step, 0)),
                 port.en.eq(reads[p] & ~conflict),
                 port.place.bank.eq(below[:2]),
                 port.place.address.eq(place // self._units),
@@ -94,9 +108,11 @@ class StepWalker(wiring.Component):
             self.active.eq(issue),
             self.step.swap.eq(issue & first_step),
             self.step.mode.eq(now.mode),
+            self.step.skip.eq(now.skip),
+            self.step.window.eq(running & packed),
             self.step.rows.eq(now.rows),
             self.step.sub.eq(address % self._units),
-            self.step.inside.eq(Mux(depthwise, in_rows, in_rows[0] & in_columns)),
+            self.step.inside.eq(Mux(depthwise | packed, in_rows, in_rows[0] & in_columns)),
             self.step.pad.eq(now.pad),
             self.step.x.eq(x),
             self.step.width.eq(now.width),
@@ -117,8 +133,7 @@ class StepWalker(wiring.Component):
         ]
 
         # The next step.
-        moved, row_distance, next_bank = move_rows(bank, now.stride_y, now.stride_y_step, now.row_step)
-        m.d.comb += moved
+        row_distance, next_bank = move_rows(bank, now.stride_y[:2], now.stride_y_step, now.row_step)
         next_row_address = Signal(16)
         m.d.comb += next_row_address.eq(row_address + row_distance)
         finishing = Signal()
@@ -129,7 +144,7 @@ class StepWalker(wiring.Component):
                 m.d.sync += [
                     steps_left.eq(steps_left - 1),
                     address.eq(address + now.x_step),
-                    x.eq(x + Mux(depthwise, 1, now.stride_x)),
+                    x.eq(x + Mux(packed, now.x_step, Mux(depthwise, 1, now.stride_x))),
                     phase.eq(Mux(phase == 0, now.stride_x - 1, phase - 1)),
                     results_left.eq(results_left - result),
                 ]
@@ -146,6 +161,9 @@ class StepWalker(wiring.Component):
                     x.eq(now.x),
                 ]
 
+        if self._packed:
+            self._keep_vectors(m, now, running, priming, steps_left, vector_index)
+
         # The next pass.
         following = self.passes.payload
         clear = self._spacing(m, following, issue & depthwise, now)
@@ -153,7 +171,7 @@ class StepWalker(wiring.Component):
         m.d.comb += [
             self.passes.ready.eq(transition & clear & self.ready_next),
             self.wants_weights.eq(~running & self.passes.valid & clear),
-            self.held.eq(Mux(running, conflict, self.passes.valid & ~clear)),
+            self.held.eq(Mux(running, ~issue, self.passes.valid & ~clear)),
         ]
         with m.If(self.passes.ready & self.passes.valid):
             m.d.sync += [
@@ -173,6 +191,19 @@ class StepWalker(wiring.Component):
         with m.Elif(finishing):
             m.d.sync += running.eq(0)
         return m
+
+    def _keep_vectors(self, m, now, running, priming, steps_left, vector_index):
+        """Tell the feeder when a step's vector is a new one, and read one more ahead of a row that starts inside a vector."""
+        primed = Signal()
+        former = Signal.like(vector_index)
+        row_starts = running & (steps_left == now.steps - 1)
+        m.d.comb += [
+            priming.eq(row_starts & now.prime & ~primed),
+            self.step.fresh.eq(vector_index != former),
+        ]
+        m.d.sync += primed.eq(priming)
+        with m.If(running):
+            m.d.sync += former.eq(vector_index)
 
     def _read_residual(self, m, now, running, result, issue, conflict, reads, bank, rows_left, steps_left):
         """The last port reads the residual operand with each result, a cycle ahead if the activation wants the same bank."""
@@ -221,7 +252,7 @@ class StepWalker(wiring.Component):
         with m.Elif(age != Accumulator.REUSE - 1):
             m.d.sync += age.eq(age + 1)
         aged = age == Accumulator.REUSE - 1
-        if not self._groups:
+        if not self._depthwise:
             return aged
 
         # Pixels of the latest depthwise pass may still be on their way to the buses.
@@ -239,4 +270,4 @@ class StepWalker(wiring.Component):
         m.d.comb += gap.eq(
             Mux(lead > following.lead, lead - following.lead, 0) + Mux(group > following.group, self._rows, 0)
         )
-        return aged & ((following.mode == Mode.DENSE) | (Mux(depthwise_step, 0, quiet) >= gap))
+        return aged & ((following.mode != Mode.DEPTHWISE) | (Mux(depthwise_step, 0, quiet) >= gap))

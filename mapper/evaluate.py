@@ -29,8 +29,8 @@ Array = npt.NDArray[Any]
 def evaluate(graph: Graph, inputs: Mapping[str, Array]) -> dict[str, Array]:
     """Every tensor of the network for one case, by name: constants, inputs and each operator's output.
 
-    `inputs` holds an array for each of `graph.inputs`, in the tensor's own dtype and shape; anything else is a `ValueError`.
-    Bit-exact with ai-edge-litert 2.3.0, `OpResolverType.BUILTIN_REF`.
+    `inputs` holds an array for each of `graph.inputs`, in the tensor's own dtype and shape; anything else is a
+    `ValueError`. Bit-exact with ai-edge-litert 2.3.0, `OpResolverType.BUILTIN_REF`.
     """
     if set(inputs) != set(graph.inputs):
         raise ValueError(f"inputs {sorted(inputs)} given, but the network has {sorted(graph.inputs)}")
@@ -74,7 +74,7 @@ def evaluate_operator(operator: Operator, tensors: Mapping[str, Tensor], values:
                 None if operator.bias is None else values[operator.bias],
                 scales=np.array(operator.scales),
                 input_zero_point=tensors[operator.input].zero_point,
-                weights_zero_point=0 if weights.quantization.axis is not None else weights.zero_point,
+                weights_zero_point=0 if weights.per_axis else weights.zero_point,
                 output_zero_point=tensors[operator.output].zero_point,
                 clamp=operator.clamp,
             ).reshape(shape)

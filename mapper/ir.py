@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-import numpy as np
 import numpy.typing as npt
 
 __all__ = [
@@ -45,9 +44,9 @@ class Quantization:
 
 @dataclass(frozen=True, eq=False)
 class Tensor:
-    """A tensor of the network. `dtype` is numpy's name for the element type; `data` is set for constants only.
+    """A tensor of the network. `dtype` is numpy's name for the element type, or the file's where numpy has none.
 
-    Compared by identity: `data` is an array.
+    `data` is set for constants only, and read-only. Compared by identity: `data` is an array.
     """
 
     name: str
@@ -66,6 +65,11 @@ class Tensor:
     def zero_point(self) -> int:
         """The zero point of a tensor quantized as a whole; `ValueError` otherwise."""
         return self._whole().zero_point[0]
+
+    @property
+    def per_axis(self) -> bool:
+        """Whether scales and zero points differ along an axis."""
+        return self.quantization is not None and self.quantization.axis is not None
 
     @property
     def size(self) -> int:

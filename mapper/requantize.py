@@ -1,7 +1,8 @@
 """From scales and zero points to the integers that the reference kernels compute with.
 
-A scale is a float32; here it comes widened to a Python float, and every step is taken in the precision that the kernels take
-it in. Source: LiteRT `kernels/kernel_util.cc`, `add.cc`, `activations.cc` and `internal/quantization_util.cc`.
+A scale is a float32; here it comes widened to a Python float, and every step is taken in the precision that the
+kernels take it in. Source: LiteRT `kernels/kernel_util.cc`, `add.cc`, `activations.cc` and
+`internal/quantization_util.cc`.
 """
 
 import math

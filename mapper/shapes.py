@@ -60,9 +60,7 @@ def output_shape(operator: Operator, tensors: Mapping[str, Tensor]) -> tuple[int
             return tuple(np.broadcast_shapes(*shapes))
         case AveragePool2D() | MaxPool2D():
             image = _rank(shapes[0], 4, "input")
-            places = window_positions(
-                (image[1], image[2]), operator.kernel, operator.stride, (1, 1), operator.padding
-            )
+            places = window_positions((image[1], image[2]), operator.kernel, operator.stride, (1, 1), operator.padding)
             return (image[0], *places, image[3])
         case Reshape():
             if math.prod(shapes[0]) != math.prod(operator.shape):

@@ -1,7 +1,8 @@
 """Read TensorFlow Lite models.
 
-The file is a FlatBuffer with the identifier TFL3 (LiteRT `tflite/schema/schema.fbs`). Here it becomes tensors and a list of raw
-operators; `tflite_operators` turns each of those into an operator of the graph. The first subgraph is the network.
+The file is a FlatBuffer with the identifier TFL3 (LiteRT `tflite/schema/schema.fbs`). Here it becomes tensors and a
+list of raw operators; `tflite_operators` turns each of those into an operator of the graph. The first subgraph is the
+network.
 """
 
 import math
@@ -18,6 +19,7 @@ from ai_edge_litert import schema_py_generated as schema
 from .errors import ModelError
 from .ir import Graph, Quantization, Tensor
 from .tflite_operators import read_operator
+from .tflite_site import Site
 from .verify import verify_graph
 
 __all__ = ["read_tflite"]
@@ -37,9 +39,9 @@ _DAMAGE = (struct.error, IndexError, KeyError, ValueError, TypeError, AttributeE
 def read_tflite(source: str | os.PathLike[str] | bytes) -> Graph:
     """Read an int8 `.tflite` model from a path or from its bytes.
 
-    Every tensor is kept, operators keep the model's order and index. Shapes of activations are computed from the operators, as
-    LiteRT does; where the file disagrees the graph's `notes` say so. Raises `ModelError` for a file that is not a sound model,
-    and `UnsupportedError` for the first operator that is unknown, or is not in int8.
+    Every tensor is kept, operators keep the model's order and index. Shapes of activations are computed from the
+    operators, as LiteRT does; where the file disagrees the graph's `notes` say so. Raises `ModelError` for a file
+    that is not a sound model, and `UnsupportedError` for the first operator that is unknown, or is not in int8.
     """
     content, origin = _load(source)
     model, subgraph = _decode(content, origin)
@@ -56,9 +58,9 @@ def read_tflite(source: str | os.PathLike[str] | bytes) -> Graph:
     for index, raw in enumerate(subgraph.operators or []):
         kind = _kind(model.operatorCodes or [], raw.opcodeIndex, f"{origin}: operator {index}")
         where = f"{origin}: operator {index} ({kind})"
-        read = _names(raw.inputs, names, f"{where}: inputs", optional=True)
+        read = _optional_names(raw.inputs, names, f"{where}: inputs")
         written = _names(raw.outputs, names, f"{where}: outputs")
-        operator, output = read_operator(index, kind, raw.builtinOptions, read, written, tensors, where)
+        operator, output = read_operator(Site(index, kind, raw.builtinOptions, read, written, tensors, where))
         declared = tensors[output.name].shape
         if output.shape != declared:
             notes.append(f"{where}: the file gives its output the shape {declared}; it is {output.shape}")
@@ -114,17 +116,20 @@ def _kind(codes: Sequence[Any], index: int, where: str) -> str:
     return f"CUSTOM {_text(codes[index].customCode)}" if kind == "CUSTOM" else kind
 
 
-def _names(indices: Any, names: Sequence[str], where: str, optional: bool = False) -> tuple[str | None, ...]:
-    """Tensor indices as names; -1 stands for an absent optional tensor."""
-    found: list[str | None] = []
-    for index in [] if indices is None else [int(index) for index in indices]:
-        if index == -1 and optional:
-            found.append(None)
-        elif 0 <= index < len(names):
-            found.append(names[index])
-        else:
+def _names(indices: Any, names: Sequence[str], where: str) -> tuple[str, ...]:
+    """Tensor indices as names."""
+    indices = [] if indices is None else [int(index) for index in indices]
+    for index in indices:
+        if not 0 <= index < len(names):
             raise ModelError(f"{where}: tensor {index} of {len(names)} does not exist; export the model again")
-    return tuple(found)
+    return tuple(names[index] for index in indices)
+
+
+def _optional_names(indices: Any, names: Sequence[str], where: str) -> tuple[str | None, ...]:
+    """Tensor indices as names; -1 stands for an absent optional tensor."""
+    if indices is None:
+        return ()
+    return tuple(None if index == -1 else _names([index], names, where)[0] for index in indices)
 
 
 def _text(raw: Any) -> str:
@@ -148,10 +153,12 @@ def _read_tensor(
     if any(length < 0 for length in shape):
         raise ModelError(f"{where}: negative dimension in {shape}; export the model with a fixed input shape")
     dtype = _DTYPES.get(raw.type, f"type {raw.type}")
+    if raw.sparsity is not None:
+        dtype = f"sparse {dtype}"
     data = None
     stored = _stored(raw.buffer, buffers, content, where)
-    # A sparse tensor's buffer is not its elements; only an operator that reads it has to refuse it.
-    if stored is not None and dtype in _NUMPY_DTYPES and raw.sparsity is None:
+    # Other types' bytes are not their elements; only an operator that reads such a tensor has to refuse it.
+    if stored is not None and dtype in _NUMPY_DTYPES:
         needed = math.prod(shape) * np.dtype(dtype).itemsize
         if len(stored) != needed:
             raise ModelError(

@@ -21,9 +21,9 @@ __all__ = ["verify_graph"]
 def verify_graph(graph: Graph) -> None:
     """Raise `ValueError`, naming the tensor or operator, if the graph breaks an invariant.
 
-    Tensors stand under their own names, with data and quantization that fit their shape. Each is defined once, by the inputs, as
-    a constant or by one operator, before it is read; outputs are defined. Activations and weights are int8, biases int32.
-    Shapes, requantization factors and clamps fit the operator.
+    Tensors stand under their own names, with data and quantization that fit their shape. Each is defined once, by the
+    inputs, as a constant or by one operator, before it is read; outputs are defined. Activations and weights are
+    int8, biases int32. Shapes, requantization factors and clamps fit the operator.
     """
     for name, tensor in graph.tensors.items():
         _verify_tensor(name, tensor)
@@ -35,13 +35,14 @@ def verify_graph(graph: Graph) -> None:
             if name not in defined:
                 raise ValueError(f"operator {operator.name}: tensor {name!r} is read before anything defines it")
         _define(defined, operator.output, graph, f"operator {operator.name}")
+    for name in graph.outputs:
+        if name not in defined:
+            raise ValueError(f"output {name!r} of the network is never defined")
+    for operator in graph.operators:
         try:
             _verify_operator(operator, graph.tensors)
         except ValueError as error:
             raise ValueError(f"operator {operator.name}: {error}") from error
-    for name in graph.outputs:
-        if name not in defined:
-            raise ValueError(f"output {name!r} of the network is never defined")
 
 
 def _define(defined: set[str], name: str, graph: Graph, by: str) -> None:

@@ -45,8 +45,9 @@ def saturating_rounding_doubling_high_mul(a: npt.ArrayLike, b: npt.ArrayLike) ->
 
     The one product that does not fit, -2**31 times -2**31, saturates to 2**31 - 1.
     """
-    product = np.asarray(a, np.int64) * np.asarray(b, np.int64)
-    return np.minimum((product + (1 << 30)) >> 31, INT32_MAX)
+    product: Int64Array = np.asarray(a, np.int64) * np.asarray(b, np.int64)
+    rounded: Int64Array = (product + (1 << 30)) >> 31
+    return np.minimum(rounded, INT32_MAX)
 
 
 def rounding_divide_by_pot(x: npt.ArrayLike, exponent: npt.ArrayLike) -> Int64Array:
@@ -54,13 +55,15 @@ def rounding_divide_by_pot(x: npt.ArrayLike, exponent: npt.ArrayLike) -> Int64Ar
     x = np.asarray(x, np.int64)
     exponent = np.asarray(exponent, np.int64)
     half = (np.int64(1) << exponent) >> 1
-    # A negative number moves towards minus infinity when its tie is one short of the next step up.
-    return (x + half - ((x < 0) & (exponent > 0))) >> exponent
+    # Adding a half and shifting takes ties up; one less takes those of negative numbers down, and moves nothing else.
+    rounded: Int64Array = (x + half - ((x < 0) & (exponent > 0))) >> exponent
+    return rounded
 
 
 def saturating_left_shift(x: npt.ArrayLike, exponent: int) -> Int64Array:
     """`x * 2**exponent`, saturated to int32; exponent 0 to 31."""
-    return np.clip(np.asarray(x, np.int64) << exponent, INT32_MIN, INT32_MAX)
+    shifted: Int64Array = np.asarray(x, np.int64) << exponent
+    return np.clip(shifted, INT32_MIN, INT32_MAX)
 
 
 def quantize_multiplier(factor: float) -> tuple[int, int]:
@@ -105,7 +108,8 @@ def multiply_by_quantized_multiplier_single(
     """
     total = 31 - np.asarray(shift, np.int64)
     product = np.asarray(x, np.int64) * np.asarray(multiplier, np.int64)
-    return (product + (np.int64(1) << (total - 1))) >> total
+    rounded: Int64Array = (product + (np.int64(1) << (total - 1))) >> total
+    return rounded
 
 
 def requantize(
@@ -135,4 +139,5 @@ def requantize_float(
     magnitude = np.floor(np.abs(real))
     magnitude += np.abs(real) - magnitude >= 0.5
     rounded = np.copysign(magnitude, real) + zero_point
-    return np.clip(rounded, *clamp).astype(np.int8)
+    clamped: npt.NDArray[np.int8] = np.clip(rounded, *clamp).astype(np.int8)
+    return clamped

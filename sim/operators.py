@@ -244,7 +244,8 @@ def average_pool_2d(
     if not count.all():
         raise ValueError(f"a window of {kernel} lies wholly in the padding {padding}")
     mean = np.sign(total) * ((np.abs(total) + count // 2) // count)
-    return np.clip(mean, *clamp).astype(np.int8)
+    clamped: Int8Array = np.clip(mean, *clamp).astype(np.int8)
+    return clamped
 
 
 def max_pool_2d(
@@ -252,7 +253,8 @@ def max_pool_2d(
 ) -> Int8Array:
     """MAX_POOL_2D: the largest of each window's elements inside the image."""
     views = _taps(image, kernel, stride, (1, 1), padding, -128)
-    return np.clip(np.maximum.reduce([view for _, _, view in views]), *clamp).astype(np.int8)
+    clamped: Int8Array = np.clip(np.maximum.reduce([view for _, _, view in views]), *clamp).astype(np.int8)
+    return clamped
 
 
 def reshape(tensor: Int8Array, shape: Sequence[int]) -> Int8Array:

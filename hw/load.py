@@ -1,0 +1,223 @@
+"""LOAD: bytes of external memory to vectors of the activation memory."""
+
+from amaranth import *
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
+
+from . import isa
+from .axi import BURST_BEATS, RUNS, BurstSplitter, ReadClientSignature
+from .params import BANKS
+from .realign import BeatWalker, Realigner
+from .stream_fifo import StreamFIFO
+
+__all__ = ["IMAGE", "LoadEngine", "PixelWalker", "image_of", "runs_of"]
+
+IMAGE = data.StructLayout({
+    name: isa.TRANSFER[name].shape for name in ("address", "bank", "row_step", "rows", "width", "channels")
+})  # fmt: skip
+"""The on-chip side of a TRANSFER instruction."""
+
+
+def image_of(instruction) -> Value:
+    """`IMAGE` of a TRANSFER instruction."""
+    return Cat(getattr(instruction, name) for name in IMAGE.members)
+
+
+def runs_of(instruction, bases) -> Value:
+    """`RUNS` of a TRANSFER instruction; ``bases`` is an array of the base registers."""
+    address = (bases[instruction.base.as_value()] + instruction.offset)[:32]
+    run_bytes = Cat(instruction.run_bytes, C(0, RUNS["run_bytes"].width - len(instruction.run_bytes)))
+    return Cat(address, run_bytes, instruction.runs, instruction.run_pitch)
+
+
+class PixelWalker(wiring.Component):
+    """The vectors of an image in the order of their bytes: where each lies and how many bytes of it count.
+
+    ``address`` is a word of the bank, ``last`` marks the image's last vector. One vector per cycle; the first comes one cycle
+    after the image.
+    """
+
+    def __init__(self, vector_bytes: int, unit_bytes: int, bank_words: int):
+        self._vector_bytes = vector_bytes
+        self._units = vector_bytes // unit_bytes
+        self._bank_words = bank_words
+        self.vector = data.StructLayout({
+            "bank": 2, "address": range(bank_words), "count": range(vector_bytes + 1), "last": 1,
+        })  # fmt: skip
+        super().__init__({
+            "images": In(stream.Signature(IMAGE)),
+            "vectors": Out(stream.Signature(self.vector)),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        vector, image = self.vectors.payload, self.images.payload
+        low = exact_log2(self._vector_bytes)
+        sub = exact_log2(self._units)
+        words = range(self._bank_words)
+        row = Signal(words)  # address of the current row
+        row_step = Signal(words)
+        width = Signal(IMAGE["width"].width)
+        blocks = Signal(IMAGE["channels"].width - low)  # vectors of a pixel, less one
+        tail = Signal(range(1, self._vector_bytes + 1))  # bytes in a pixel's last vector
+        rows_left = Signal(IMAGE["rows"].width)
+        pixels_left = Signal(IMAGE["width"].width)
+        blocks_left = Signal.like(blocks)
+
+        most = Signal(IMAGE["channels"].width)
+        next_row = Signal(words)
+        pixel_ends = Signal()
+        row_ends = Signal()
+        m.d.comb += [
+            most.eq(image.channels - 1),
+            self.images.ready.eq(~self.vectors.valid),
+            next_row.eq(Mux(vector.bank == BANKS - 1, row + row_step, row)),
+            pixel_ends.eq(blocks_left == 0),
+            row_ends.eq(pixel_ends & (pixels_left == 1)),
+            vector.count.eq(Mux(pixel_ends, tail, self._vector_bytes)),
+            vector.last.eq(row_ends & (rows_left == 1)),
+        ]
+        with m.If(self.images.valid & self.images.ready):
+            m.d.sync += [
+                self.vectors.valid.eq(1),
+                vector.bank.eq(image.bank),
+                vector.address.eq(image.address >> sub),
+                row.eq(image.address >> sub),
+                row_step.eq(image.row_step >> sub),
+                width.eq(image.width),
+                blocks.eq(most >> low),
+                tail.eq(most[:low] + 1),
+                rows_left.eq(image.rows),
+                pixels_left.eq(image.width),
+                blocks_left.eq(most >> low),
+            ]
+        with m.Elif(self.vectors.valid & self.vectors.ready):
+            m.d.sync += [
+                vector.address.eq(vector.address + 1),
+                blocks_left.eq(blocks_left - 1),
+            ]
+            with m.If(pixel_ends):
+                m.d.sync += [blocks_left.eq(blocks), pixels_left.eq(pixels_left - 1)]
+            with m.If(row_ends):
+                m.d.sync += [
+                    vector.bank.eq(vector.bank + 1),
+                    vector.address.eq(next_row),
+                    row.eq(next_row),
+                    pixels_left.eq(width),
+                    rows_left.eq(rows_left - 1),
+                    self.vectors.valid.eq(rows_left != 1),
+                ]
+        return m
+
+
+class LoadEngine(wiring.Component):
+    """Run LOAD instructions, one after the other; the next one's bursts are requested while the last one's data is written.
+
+    ``writes`` are whole vectors, zero beyond the pixel's channels. ``done`` is high in the cycle in which an instruction's
+    last vector is accepted, ``error`` for one cycle when a beat with an error response comes up; then the instruction stops
+    until the component is reset. ``fifo_beats`` bounds the requests in flight. ``busy`` from an instruction's acceptance to
+    its ``done``; ``advance`` when a beat or a vector moves.
+
+    One beat per cycle if pixels are whole vectors of a beat or more, else one vector per cycle.
+    """
+
+    def __init__(self, vector_bytes: int, unit_bytes: int, bank_words: int, axi_bytes: int, fifo_beats: int = 64):
+        self._vector_bytes = vector_bytes
+        self._unit_bytes = unit_bytes
+        self._bank_words = bank_words
+        self._axi_bytes = axi_bytes
+        self._fifo_beats = fifo_beats
+        if fifo_beats < BURST_BEATS:
+            raise ValueError(f"fifo_beats: {fifo_beats!r} is not {BURST_BEATS} or more")
+        write = data.StructLayout({"bank": 2, "address": range(bank_words), "data": 8 * vector_bytes})
+        super().__init__({
+            "instructions": In(stream.Signature(isa.TRANSFER)),
+            "bases": In(data.ArrayLayout(32, isa.BASES)),
+            "read": Out(ReadClientSignature(8 * axi_bytes)),
+            "writes": Out(stream.Signature(write)),
+            "done": Out(1),
+            "error": Out(1),
+            "busy": Out(1),
+            "advance": Out(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.splitter = splitter = BurstSplitter(self._axi_bytes)
+        transfer = data.StructLayout({"runs": RUNS, "image": IMAGE})
+        m.submodules.queue = queue = StreamFIFO(transfer, 3)
+        m.submodules.beats = beats = StreamFIFO(self.read.beat.shape(), self._fifo_beats)
+        m.submodules.walker = walker = BeatWalker(self._axi_bytes)
+        m.submodules.pixels = pixels = PixelWalker(self._vector_bytes, self._unit_bytes, self._bank_words)
+        tag = pixels.vector
+        m.submodules.realigner = realigner = Realigner(self._axi_bytes, self._vector_bytes, tag)
+
+        # Accept an instruction: its bursts are cut at once, the rest waits in the queue.
+        instruction = self.instructions
+        m.d.comb += [
+            splitter.transfers.p.eq(runs_of(instruction.p, self.bases)),
+            queue.i.p.runs.eq(runs_of(instruction.p, self.bases)),
+            queue.i.p.image.eq(image_of(instruction.p)),
+            splitter.transfers.valid.eq(instruction.valid & queue.i.ready),
+            queue.i.valid.eq(instruction.valid & splitter.transfers.ready),
+            instruction.ready.eq(queue.i.ready & splitter.transfers.ready),
+        ]
+
+        # Request what there is room for.
+        free = Signal(range(self._fifo_beats + 1), init=self._fifo_beats)
+        requests = self.read.requests
+        requested = requests.valid & requests.ready
+        popped = beats.o.valid & beats.o.ready
+        m.d.comb += [
+            requests.p.eq(splitter.bursts.p.burst),
+            requests.valid.eq(splitter.bursts.valid & (free >= BURST_BEATS)),
+            splitter.bursts.ready.eq(requests.ready & (free >= BURST_BEATS)),
+        ]
+        m.d.sync += free.eq(free - Mux(requested, requests.p.beats, 0) + popped)
+
+        # One transfer at a time goes through beats, bytes and vectors.
+        running = Signal()
+        failed = Signal()
+        m.d.comb += [
+            walker.transfers.p.eq(queue.o.p.runs),
+            pixels.images.p.eq(queue.o.p.image),
+            walker.transfers.valid.eq(queue.o.valid & ~running),
+            pixels.images.valid.eq(queue.o.valid & ~running),
+            queue.o.ready.eq(~running),
+            beats.i.p.eq(self.read.beat),
+            beats.i.valid.eq(self.read.beat_valid),
+            realigner.i.p.data.eq(beats.o.p.data),
+            realigner.i.p.start.eq(walker.beats.p.start),
+            realigner.i.p.count.eq(walker.beats.p.count),
+        ]
+        with m.If(queue.o.valid & ~running):
+            m.d.sync += running.eq(1)
+        with m.If(~failed):
+            m.d.comb += [
+                realigner.i.valid.eq(beats.o.valid & walker.beats.valid & ~beats.o.p.error),
+                beats.o.ready.eq(realigner.i.ready & walker.beats.valid),
+                walker.beats.ready.eq(realigner.i.ready & beats.o.valid),
+            ]
+            with m.If(beats.o.valid & walker.beats.valid & beats.o.p.error):
+                m.d.sync += [failed.eq(1), self.error.eq(1)]
+        with m.If(self.error):
+            m.d.sync += self.error.eq(0)
+
+        m.d.comb += [
+            realigner.requests.p.count.eq(pixels.vectors.p.count),
+            realigner.requests.p.tag.eq(pixels.vectors.p),
+            realigner.requests.valid.eq(pixels.vectors.valid),
+            pixels.vectors.ready.eq(realigner.requests.ready),
+            self.writes.p.bank.eq(realigner.o.p.tag.bank),
+            self.writes.p.address.eq(realigner.o.p.tag.address),
+            self.writes.p.data.eq(realigner.o.p.data),
+            self.writes.valid.eq(realigner.o.valid),
+            realigner.o.ready.eq(self.writes.ready),
+            self.done.eq(self.writes.valid & self.writes.ready & realigner.o.p.tag.last),
+            self.busy.eq(running | queue.o.valid | queue.level.any() | splitter.busy),
+            self.advance.eq(self.read.beat_valid | (self.writes.valid & self.writes.ready)),
+        ]
+        with m.If(self.done):
+            m.d.sync += running.eq(0)
+        return m

@@ -1,0 +1,155 @@
+"""STORE: vectors of the activation memory to bytes of external memory."""
+
+from amaranth import *
+from amaranth.lib import data, fifo, stream, wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
+
+from . import isa
+from .axi import AXI4WriteSignature, BurstSplitter
+from .load import PixelWalker, image_of, runs_of
+from .realign import BeatWalker, Realigner
+from .stream_fifo import StreamFIFO
+
+__all__ = ["StoreEngine"]
+
+_READ_CREDITS = 8
+
+
+class StoreEngine(wiring.Component):
+    """Run STORE instructions, one after the other; the next one starts while write responses of the last are outstanding.
+
+    ``read_data`` is the vector at the address of ``reads`` one cycle after the request was accepted. ``done`` pulses when an
+    instruction's last write response is there, ``error`` when one reports an error (then not ``done``). At most
+    ``outstanding`` bursts await their response. ``halt`` starts no more bursts and completes those on AW with empty strobes;
+    ``quiet`` says that none is left. ``busy`` from an instruction's acceptance to its ``done``; ``advance`` when a vector,
+    beat or response moves.
+    """
+
+    def __init__(self, vector_bytes: int, unit_bytes: int, bank_words: int, axi_bytes: int, outstanding: int = 8):
+        self._vector_bytes = vector_bytes
+        self._unit_bytes = unit_bytes
+        self._bank_words = bank_words
+        self._axi_bytes = axi_bytes
+        self._outstanding = outstanding
+        super().__init__({
+            "instructions": In(stream.Signature(isa.TRANSFER)),
+            "bases": In(data.ArrayLayout(32, isa.BASES)),
+            "reads": Out(stream.Signature(data.StructLayout({"bank": 2, "address": range(bank_words)}))),
+            "read_data": In(8 * vector_bytes),
+            "axi": Out(AXI4WriteSignature(8 * axi_bytes)),
+            "halt": In(1),
+            "quiet": Out(1),
+            "done": Out(1),
+            "error": Out(1),
+            "busy": Out(1),
+            "advance": Out(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.splitter = splitter = BurstSplitter(self._axi_bytes)
+        m.submodules.walker = walker = BeatWalker(self._axi_bytes)
+        m.submodules.pixels = pixels = PixelWalker(self._vector_bytes, self._unit_bytes, self._bank_words)
+        m.submodules.realigner = realigner = Realigner(self._vector_bytes, self._axi_bytes)
+
+        running = Signal()
+        accept = Signal()
+        m.d.comb += [
+            accept.eq(self.instructions.valid & ~running & ~self.halt),
+            self.instructions.ready.eq(~running & ~self.halt),
+            splitter.transfers.p.eq(runs_of(self.instructions.p, self.bases)),
+            walker.transfers.p.eq(runs_of(self.instructions.p, self.bases)),
+            pixels.images.p.eq(image_of(self.instructions.p)),
+            splitter.transfers.valid.eq(accept),
+            walker.transfers.valid.eq(accept),
+            pixels.images.valid.eq(accept),
+        ]
+        with m.If(accept):
+            m.d.sync += running.eq(1)
+        with m.If(walker.beats.valid & walker.beats.ready & walker.beats.p.last):
+            m.d.sync += running.eq(0)  # all bursts are on AW, all vectors read, the last beat is under way
+
+        self._read_vectors(m, pixels, realigner)
+        self._write_beats(m, splitter, walker, realigner, running)
+        return m
+
+    def _read_vectors(self, m, pixels, realigner):
+        """Read the scratchpad, never more than there is room for, and pass the vectors on to the realigner."""
+        chunk = data.StructLayout({"data": 8 * self._vector_bytes, "count": range(self._vector_bytes + 1)})
+        m.submodules.vectors = vectors = StreamFIFO(chunk, _READ_CREDITS)
+        credits = Signal(range(_READ_CREDITS + 1), init=_READ_CREDITS)
+        asked = Signal()
+        read = Signal()
+        m.d.comb += [
+            asked.eq(credits.any() & ~self.halt),
+            self.reads.valid.eq(pixels.vectors.valid & asked),
+            pixels.vectors.ready.eq(self.reads.ready & asked),
+            self.reads.p.bank.eq(pixels.vectors.p.bank),
+            self.reads.p.address.eq(pixels.vectors.p.address),
+            read.eq(self.reads.valid & self.reads.ready),
+            vectors.i.p.data.eq(self.read_data),
+            realigner.i.p.data.eq(vectors.o.p.data),
+            realigner.i.p.count.eq(vectors.o.p.count),
+            realigner.i.valid.eq(vectors.o.valid),
+            vectors.o.ready.eq(realigner.i.ready),
+        ]
+        count = Signal.like(vectors.i.p.count)
+        m.d.comb += vectors.i.p.count.eq(count)
+        m.d.sync += [
+            vectors.i.valid.eq(read),
+            count.eq(pixels.vectors.p.count),
+            credits.eq(credits - read + (vectors.o.valid & vectors.o.ready)),
+        ]
+
+    def _write_beats(self, m, splitter, walker, realigner, running):
+        """AW bursts, the W beats that they promised, and the count of B responses."""
+        axi = self.axi
+        m.submodules.responses = responses = fifo.SyncFIFO(width=1, depth=self._outstanding)  # bit: last of its instruction
+
+        issue = Signal()
+        m.d.comb += [
+            axi.awsize.eq(exact_log2(self._axi_bytes)),
+            axi.awburst.eq(1),  # INCR
+            issue.eq(splitter.bursts.valid & splitter.bursts.ready),
+            splitter.bursts.ready.eq((~axi.awvalid | axi.awready) & responses.w_rdy & ~self.halt),
+            responses.w_data.eq(splitter.bursts.p.last),
+            responses.w_en.eq(issue),
+        ]
+        with m.If(axi.awready):
+            m.d.sync += axi.awvalid.eq(0)
+        with m.If(issue):
+            m.d.sync += [
+                axi.awvalid.eq(1),
+                axi.awaddr.eq(splitter.bursts.p.burst.address),
+                axi.awlen.eq(splitter.bursts.p.burst.beats - 1),
+            ]
+
+        # Beats follow the bursts that are on AW, whether accepted or not; after `halt` they come without data.
+        promised = Signal(range(self._outstanding + 1))
+        beat = walker.beats
+        empty = Signal()
+        m.d.comb += [
+            realigner.requests.p.start.eq(beat.p.start),
+            realigner.requests.p.count.eq(beat.p.count),
+            realigner.requests.p.tag.eq(beat.p.burst_last),
+            realigner.requests.valid.eq(beat.valid & promised.any() & ~self.halt),
+            realigner.o.ready.eq(axi.wready),
+            empty.eq(self.halt & ~realigner.busy & beat.valid & promised.any()),
+            beat.ready.eq(Mux(self.halt, empty & axi.wready, realigner.requests.ready & promised.any())),
+            axi.wvalid.eq(realigner.o.valid | empty),
+            axi.wdata.eq(realigner.o.p.data),
+            axi.wstrb.eq(Mux(empty, 0, realigner.o.p.mask)),
+            axi.wlast.eq(Mux(empty, beat.p.burst_last, realigner.o.p.tag)),
+        ]
+        m.d.sync += promised.eq(promised + issue - (beat.valid & beat.ready & beat.p.burst_last))
+
+        m.d.comb += [
+            axi.bready.eq(1),
+            responses.r_en.eq(axi.bvalid),
+            self.error.eq(axi.bvalid & axi.bresp[1]),
+            self.done.eq(axi.bvalid & responses.r_rdy & responses.r_data & ~axi.bresp[1]),
+            self.busy.eq(running | responses.r_rdy),
+            self.quiet.eq(~axi.awvalid & ~responses.r_rdy),
+            self.advance.eq((self.reads.valid & self.reads.ready) | (axi.wvalid & axi.wready) | axi.bvalid),
+        ]

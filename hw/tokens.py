@@ -1,0 +1,66 @@
+"""Tokens: what the engines have finished, and the gate that holds an instruction until enough is."""
+
+from amaranth import *
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+__all__ = ["COUNTS", "TOKENS", "TokenCounts", "TokenGate", "missing_tokens"]
+
+COUNTS = data.StructLayout({"load": 16, "compute": 16, "store": 16})
+"""Instructions that each engine has finished, modulo 2**16."""
+
+TOKENS = data.StructLayout({"load": 1, "compute": 1, "store": 1})
+"""A bit for each engine that gives tokens."""
+
+
+def missing_tokens(counts, header) -> Value:
+    """`TOKENS` that the instruction waits for: a count is short while ``(count - wait) mod 2**16 >= 2**15``."""
+    waits = {name: getattr(header, f"wait_{name}") for name in COUNTS.members}
+    return Cat((getattr(counts, name) - wait)[15] for name, wait in waits.items())
+
+
+class TokenCounts(wiring.Component):
+    """Count the ``done`` pulses. ``hold`` stops counting; reset the component to start again at zero. Latency 1 cycle."""
+
+    done: In(TOKENS)
+    hold: In(1)
+    counts: Out(COUNTS)
+
+    def elaborate(self, platform):
+        m = Module()
+        for name in COUNTS.members:
+            count = getattr(self.counts, name)
+            with m.If(getattr(self.done, name) & ~self.hold):
+                m.d.sync += count.eq(count + 1)
+        return m
+
+
+class TokenGate(wiring.Component):
+    """Pass instructions on, each when the counts have reached its ``wait_load``, ``wait_compute`` and ``wait_store``.
+
+    ``shape`` is one of the formats of `isa`. An instruction is kept in a register while it waits, so it goes on in the very
+    cycle that shows the counts, at the earliest one cycle after it came. ``waiting`` says which tokens it lacks (zero when
+    there is no instruction), ``busy`` that there is one.
+    """
+
+    def __init__(self, shape):
+        super().__init__({
+            "i": In(stream.Signature(shape)),
+            "o": Out(stream.Signature(shape)),
+            "counts": In(COUNTS),
+            "waiting": Out(TOKENS),
+            "busy": Out(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        missing = Signal(TOKENS)
+        m.d.comb += [
+            missing.eq(missing_tokens(self.counts, self.o.payload)),
+            self.waiting.eq(Mux(self.busy, missing, 0)),
+            self.o.valid.eq(self.busy & ~missing.as_value().any()),
+            self.i.ready.eq(~self.busy | (self.o.valid & self.o.ready)),
+        ]
+        with m.If(self.i.ready):
+            m.d.sync += [self.busy.eq(self.i.valid), self.o.payload.eq(self.i.payload)]
+        return m

@@ -1,0 +1,246 @@
+"""The weight stream: fetched in the order of use, handed to the array, the constants and the residual tables."""
+
+from amaranth import *
+from amaranth.lib import data, enum, stream, wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
+
+from . import isa
+from .axi import BURST_BEATS, BurstSplitter, ReadClientSignature
+from .stream_fifo import StreamFIFO
+
+__all__ = ["WeightEngine"]
+
+_FIELDS = ("stream", "blocks", "groups", "tiles", "rows", "last_rows")
+_PAIR_BITS = 64
+_TABLE_BITS = 28
+_QUEUE = 4
+
+
+class _Kind(enum.Enum, shape=2):
+    CONSTANTS = 0
+    TILES = 1
+    TABLES = 2
+
+
+class WeightEngine(wiring.Component):
+    """Fetch WEIGHTS streams into a FIFO of ``fifo_bytes``; name the vectors at its head and hand them out in order.
+
+    The fetch runs ahead, through up to 5 instructions. Base plus offset is a multiple of 16 bytes (the low four bits count as
+    zero), an instruction's bytes are those that its fields describe. ``tiles`` are vectors of ``cols`` bytes with the last
+    of each tile marked, ``constants`` come with their plane 0 to 8, ``tables`` one pair per cycle with the operand's byte
+    (absent without ``residual``). One vector per cycle; 5 cycles from a beat to its vector.
+
+    ``done`` pulses when an instruction's last vector leaves the FIFO, ``error`` when a word with an error response is the
+    next to leave; nothing leaves any more then until the component is reset. ``busy`` from an instruction's acceptance
+    until all is handed out; ``advance`` when a beat or a vector moves.
+    """
+
+    def __init__(self, cols: int, axi_bytes: int, fifo_bytes: int, residual: bool = True):
+        self._cols = cols
+        self._axi_bytes = axi_bytes
+        self._fifo_bytes = fifo_bytes
+        self._residual = residual
+        if fifo_bytes < 2 * BURST_BEATS * axi_bytes:
+            raise ValueError(f"fifo_bytes: {fifo_bytes!r} is less than two bursts of {BURST_BEATS} x {axi_bytes} bytes")
+        pair = {"index": 8, "a": signed(_TABLE_BITS), "b": signed(_TABLE_BITS)}
+        tables = {"tables": Out(stream.Signature(data.StructLayout(pair)))}
+        super().__init__({
+            "instructions": In(stream.Signature(isa.WEIGHTS)),
+            "bases": In(data.ArrayLayout(32, isa.BASES)),
+            "read": Out(ReadClientSignature(8 * axi_bytes)),
+            "tiles": Out(stream.Signature(data.StructLayout({"data": 8 * cols, "last": 1}))),
+            "constants": Out(stream.Signature(data.StructLayout({"plane": range(isa.CONSTANT_VECTORS), "data": 8 * cols}))),
+            **(tables if residual else {}),
+            "done": Out(1),
+            "error": Out(1),
+            "busy": Out(1),
+            "advance": Out(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.splitter = splitter = BurstSplitter(self._axi_bytes)
+        queue = data.StructLayout({name: isa.WEIGHTS[name].shape for name in _FIELDS})
+        m.submodules.queue = queue = StreamFIFO(queue, _QUEUE)
+        instruction = self.instructions
+        address = self.bases[instruction.p.base.as_value()] + instruction.p.offset
+        m.d.comb += [
+            splitter.transfers.p.address.eq(Cat(C(0, 4), address[4:32])),
+            splitter.transfers.p.run_bytes.eq(instruction.p.bytes),
+            splitter.transfers.p.runs.eq(1),
+            queue.i.p.eq(Cat(getattr(instruction.p, name) for name in _FIELDS)),
+            splitter.transfers.valid.eq(instruction.valid & queue.i.ready),
+            queue.i.valid.eq(instruction.valid & splitter.transfers.ready),
+            instruction.ready.eq(queue.i.ready & splitter.transfers.ready),
+        ]
+        vector = self._fetch(m, splitter)
+        head = self._name(m, queue.o, vector)
+        self._hand_out(m, head)
+        m.d.comb += [
+            self.busy.eq(splitter.busy | queue.level.any() | self._naming | head.valid),
+            self.advance.eq(self.read.beat_valid | (head.valid & head.ready)),
+        ]
+        return m
+
+    def _fetch(self, m, splitter):
+        """Request bursts for which the FIFO has room. Returns the stream of vectors that leaves it.
+
+        The FIFO's word is the wider of beat and vector, so that it never slows down the bus. A payload's ``flush`` is an
+        input: with it the rest of the word is dropped behind this vector.
+        """
+        beat_bits, vector_bits = 8 * self._axi_bytes, 8 * self._cols
+        word_bits = max(beat_bits, vector_bits)
+        pack = word_bits // beat_bits
+        unpack = word_bits // vector_bits
+        word = data.StructLayout({"data": word_bits, "error": 1})
+        m.submodules.words = words = StreamFIFO(word, 8 * self._fifo_bytes // word_bits)
+
+        free = Signal(range(self._fifo_bytes // self._axi_bytes + 1), init=self._fifo_bytes // self._axi_bytes)
+        requests = self.read.requests
+        room = free >= BURST_BEATS
+        requested = requests.valid & requests.ready
+        popped = words.o.valid & words.o.ready
+        m.d.comb += [
+            requests.p.eq(splitter.bursts.p.burst),
+            requests.valid.eq(splitter.bursts.valid & room),
+            splitter.bursts.ready.eq(requests.ready & room),
+        ]
+        m.d.sync += free.eq(free - Mux(requested, requests.p.beats, 0) + Mux(popped, pack, 0))
+
+        read = self.read
+        if pack == 1:
+            m.d.comb += [words.i.p.data.eq(read.beat.data), words.i.p.error.eq(read.beat.error), words.i.valid.eq(read.beat_valid)]
+        else:
+            count = Signal(range(pack))
+            m.d.sync += words.i.valid.eq(read.beat_valid & (count == pack - 1))
+            with m.If(read.beat_valid):
+                m.d.sync += [
+                    count.eq(count + 1),
+                    words.i.p.data.eq(Cat(words.i.p.data, read.beat.data)[beat_bits:]),
+                    words.i.p.error.eq(read.beat.error | (words.i.p.error & (count != 0))),
+                ]
+
+        vector = stream.Signature(data.StructLayout({"data": vector_bits, "error": 1})).create(path=("vector",))
+        self._flush = Signal()
+        m.d.comb += vector.p.error.eq(words.o.p.error)
+        if unpack == 1:
+            m.d.comb += [vector.p.data.eq(words.o.p.data), vector.valid.eq(words.o.valid), words.o.ready.eq(vector.ready)]
+        else:
+            part = Signal(range(unpack))
+            last = (part == unpack - 1) | self._flush
+            m.d.comb += [
+                vector.p.data.eq(words.o.p.data.word_select(part, vector_bits)),
+                vector.valid.eq(words.o.valid),
+                words.o.ready.eq(vector.ready & last),
+            ]
+            with m.If(vector.valid & vector.ready):
+                m.d.sync += part.eq(Mux(last, 0, part + 1))
+        return vector
+
+    def _name(self, m, instructions, vector):
+        """Walk the streams' structure: every vector gets its kind, plane and end of tile. Returns them, registered."""
+        head = stream.Signature(data.StructLayout({
+            "data": 8 * self._cols, "kind": _Kind, "plane": range(isa.CONSTANT_VECTORS), "last": 1,
+        })).create(path=("head",))  # fmt: skip
+        current = Signal(instructions.payload.shape())
+        kind = Signal(_Kind)
+        step = Signal(range(max(isa.TABLE_BYTES // self._cols, isa.CONSTANT_VECTORS)))  # vector of a tile, a constant, a table
+        tile = Signal(current.tiles.shape())
+        group = Signal(current.groups.shape())
+        block = Signal(current.blocks.shape())
+        self._naming = naming = Signal()
+        take, step_ends, tile_ends, group_ends, ends = (Signal(name=n) for n in ("take", "step_ends", "tile_ends", "group_ends", "ends"))
+
+        last_tile = tile == current.tiles - 1
+        with m.Switch(kind):
+            with m.Case(_Kind.CONSTANTS):
+                m.d.comb += step_ends.eq(step == isa.CONSTANT_VECTORS - 1)
+            with m.Case(_Kind.TILES):
+                m.d.comb += step_ends.eq(step == Mux(last_tile, current.last_rows, current.rows) - 1)
+            with m.Default():
+                m.d.comb += step_ends.eq(step == isa.TABLE_BYTES // self._cols - 1)
+        m.d.comb += [
+            take.eq(vector.valid & vector.ready),
+            tile_ends.eq(step_ends & (kind == _Kind.TILES) & last_tile),
+            group_ends.eq(tile_ends & (group == current.groups - 1)),
+            ends.eq((group_ends & (block == current.blocks - 1)) | (step_ends & (kind == _Kind.TABLES))),
+            self.done.eq(take & ends),
+            self._flush.eq(ends),
+            vector.ready.eq(naming & ~vector.p.error & (~head.valid | head.ready)),
+            instructions.ready.eq(~naming | self.done),
+        ]
+        failed = Signal()
+        m.d.comb += self.error.eq(naming & vector.valid & vector.p.error & ~failed)
+        with m.If(self.error):
+            m.d.sync += failed.eq(1)
+
+        with m.If(head.ready):
+            m.d.sync += head.valid.eq(0)
+        with m.If(take):
+            m.d.sync += [
+                head.valid.eq(1),
+                head.p.data.eq(vector.p.data),
+                head.p.kind.eq(kind),
+                head.p.plane.eq(step),
+                head.p.last.eq(step_ends),
+                step.eq(Mux(step_ends, 0, step + 1)),
+            ]
+            with m.If(step_ends):
+                m.d.sync += kind.eq(Mux(group_ends, _Kind.CONSTANTS, _Kind.TILES))
+            with m.If(step_ends & (kind == _Kind.TILES)):
+                m.d.sync += tile.eq(Mux(tile_ends, 0, tile + 1))
+            with m.If(tile_ends):
+                m.d.sync += group.eq(Mux(group_ends, 0, group + 1))
+            with m.If(group_ends):
+                m.d.sync += block.eq(block + 1)
+        with m.If(instructions.ready):
+            m.d.sync += [
+                naming.eq(instructions.valid),
+                current.eq(instructions.p),
+                kind.eq(Mux(instructions.p.stream == isa.Stream.TABLES, _Kind.TABLES, _Kind.CONSTANTS)),
+                block.eq(0),
+            ]
+        return head
+
+    def _hand_out(self, m, head):
+        m.d.comb += [
+            self.tiles.p.data.eq(head.p.data),
+            self.tiles.p.last.eq(head.p.last),
+            self.constants.p.data.eq(head.p.data),
+            self.constants.p.plane.eq(head.p.plane),
+        ]
+        with m.If(head.p.kind == _Kind.TILES):
+            m.d.comb += [self.tiles.valid.eq(head.valid), head.ready.eq(self.tiles.ready)]
+        with m.Elif(head.p.kind == _Kind.CONSTANTS):
+            m.d.comb += [self.constants.valid.eq(head.valid), head.ready.eq(self.constants.ready)]
+        if not self._residual:
+            return
+        with m.Else():
+            pairs = 8 * self._cols // _PAIR_BITS
+            pair = Signal(_PAIR_BITS)
+            index = Signal(8)
+            if pairs == 0:  # a pair is two vectors
+                low = Signal(8 * self._cols)
+                second = index_half = Signal()
+                m.d.comb += [
+                    pair.eq(Cat(low, head.p.data)),
+                    self.tables.valid.eq(head.valid & second),
+                    head.ready.eq(~second | self.tables.ready),
+                ]
+                with m.If(head.valid & head.ready):
+                    m.d.sync += [low.eq(head.p.data), index_half.eq(~second)]
+            else:
+                part = index[: exact_log2(pairs)]
+                m.d.comb += [
+                    pair.eq(head.p.data.word_select(part, _PAIR_BITS)),
+                    self.tables.valid.eq(head.valid),
+                    head.ready.eq(self.tables.ready & part.all()),
+                ]
+            m.d.comb += [
+                self.tables.p.index.eq(index),
+                self.tables.p.a.eq(pair[:_TABLE_BITS].as_signed()),
+                self.tables.p.b.eq(pair[32 : 32 + _TABLE_BITS].as_signed()),
+            ]
+            with m.If(self.tables.valid & self.tables.ready):
+                m.d.sync += index.eq(index + 1)

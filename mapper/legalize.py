@@ -1,0 +1,156 @@
+"""Graph operators to layers: what runs on the accelerator, in which layout, and what is left to the host."""
+
+import math
+from dataclasses import dataclass, field, replace
+
+from ..hw.params import Parameters
+from .errors import UnsupportedError
+from .ir import Graph, Operator, Reshape
+from .layer import Copy, Image, Layer, Load, Network, Step, Store
+from .limits import check_layer
+from .lower import Layout, lower, refused
+
+__all__ = ["legalize"]
+
+
+def legalize(graph: Graph, params: Parameters) -> Network:
+    """The network of layers that computes a graph, and the operators that the host runs, each with its reason.
+
+    An operator that the accelerator cannot run goes to the host if that is before or behind everything on the accelerator;
+    otherwise the network would fall apart, and `UnsupportedError` says so. A reshape moves no data unless the new shape needs another
+    cut into pixels, which goes by way of external memory.
+    """
+    builder = _Builder(graph, params)
+    for operator in graph.operators:
+        builder.add(operator)
+    return builder.finish()
+
+
+@dataclass
+class _Builder:
+    """The network while it grows. `roots` leads from a reshape's output to the tensor that holds its bytes."""
+
+    graph: Graph
+    params: Parameters
+    images: dict[str, Image] = field(default_factory=dict)
+    views: dict[str, dict[Layout, str]] = field(default_factory=dict)
+    steps: list[Step] = field(default_factory=list)
+    roots: dict[str, str] = field(default_factory=dict)
+    moved: set[str] = field(default_factory=set)
+    host: dict[str, str] = field(default_factory=dict)
+    outputs: set[str] = field(default_factory=set)
+    """Tensors that the accelerator computes."""
+    behind: set[str] = field(default_factory=set)
+    """Tensors that the host computes from results of the accelerator."""
+
+    def add(self, operator: Operator) -> None:
+        """Lower one operator, or leave it to the host."""
+        if isinstance(operator, Reshape):
+            # Whether it runs here is known once something on the accelerator reads it.
+            self.roots[operator.output] = self._root(operator.input)
+            return
+        try:
+            layer = lower(operator, self.graph.tensors, self.params, self._layout)
+            check_layer(layer, self.params)
+            if any(self.graph.tensors[self._root(name)].data is not None for name in layer.reads):
+                raise refused(operator, "an input is a constant", "fold it before export")
+        except UnsupportedError as error:
+            self._leave(operator, error.reason)
+            return
+        for name in layer.reads:
+            if (host := self._root(name)) in self.behind:
+                producer = self.graph.producer(host)
+                raise refused(
+                    operator,
+                    f"it needs {host!r}, which the host computes from the accelerator's results: {self.host[producer.name]}",
+                    "a program runs the accelerator once: cut the model there, or change that operator",
+                )
+        wanted = (layer.batch * layer.size[0], layer.size[1], _channels(layer))
+        source = self._view(layer.input, wanted)
+        residual = layer.residual
+        if residual is not None:
+            residual = replace(residual, image=self._view(residual.image, wanted))
+        rows, width = layer.batch * layer.out_size[0], layer.out_size[1]
+        output = self._define(operator.output, (rows, width, layer.outputs))
+        self.outputs.add(operator.output)
+        self.steps.append(replace(layer, input=source, output=output, residual=residual))
+
+    def finish(self) -> Network:
+        """Store what the model or the host wants, and sort out the reshapes."""
+        for operator in self.graph.operators:
+            if isinstance(operator, Reshape) and operator.output not in self.moved:
+                self.host[operator.name] = "it moves no data, and nothing on the accelerator reads it"
+        wanted = list(self.graph.outputs)
+        for operator in self.graph.operators:
+            if operator.name in self.host:
+                wanted += operator.inputs
+        for tensor in dict.fromkeys(wanted):
+            views = self.views.get(self._root(tensor))
+            producer = self.graph.producer(tensor)
+            if views and producer is not None and producer.name not in self.host:
+                self.steps.append(Store(next(iter(views.values())), tensor))
+        return Network(self.images, _late_loads(self.steps), self.host)
+
+    def _leave(self, operator: Operator, reason: str) -> None:
+        self.host[operator.name] = reason
+        if any(self._computed(root) or root in self.behind for root in map(self._root, operator.inputs)):
+            self.behind.add(operator.output)
+
+    def _root(self, tensor: str) -> str:
+        return self.roots.get(tensor, tensor)
+
+    def _layout(self, tensor: str) -> Layout:
+        """How a tensor lies on chip, or its natural cut."""
+        root = self._root(tensor)
+        if root in self.views:
+            return next(iter(self.views[root]))
+        return natural_layout(self.graph.tensors[tensor].shape)
+
+    def _view(self, tensor: str, wanted: Layout) -> str:
+        """The image that holds a tensor in a layout; loaded or copied if there is none yet."""
+        root = self._root(tensor)
+        while tensor != root:
+            self.moved.add(tensor)
+            tensor = self.graph.producer(tensor).input
+        views = self.views.setdefault(root, {})
+        if wanted in views:
+            return views[wanted]
+        computed = self._computed(root)
+        image = self._define(root, wanted)
+        self.steps.append(Copy(next(iter(views.values())), image) if computed else Load(root, image))
+        return image
+
+    def _computed(self, root: str) -> bool:
+        """The accelerator itself defines the tensor."""
+        return root in self.outputs
+
+    def _define(self, tensor: str, layout: Layout) -> str:
+        views = self.views.setdefault(tensor, {})
+        name = tensor if not views else f"{tensor}@{'x'.join(map(str, layout))}"
+        views[layout] = name
+        self.images[name] = Image(name, tensor, *layout)
+        return name
+
+
+def natural_layout(shape: tuple[int, ...]) -> Layout:
+    """The cut that nothing else decides: the last dimension is a pixel's, the one before it the width (see `find_window`)."""
+    channels = shape[-1] if shape else 1
+    width = shape[-2] if len(shape) > 2 else 1
+    if len(shape) == 4 and width == 1:
+        width = shape[1]
+    return math.prod(shape) // (width * channels), width, channels
+
+
+def _channels(layer: Layer) -> int:
+    return int(layer.weights.shape[2])
+
+
+def _late_loads(steps: list[Step]) -> tuple[Step, ...]:
+    """Each load right before the first step that reads it: memory is taken no sooner than needed."""
+    loads = {step.image: step for step in steps if isinstance(step, Load)}
+    ordered: list[Step] = []
+    for step in steps:
+        if not isinstance(step, Load):
+            ordered += [loads.pop(name) for name in dict.fromkeys(step.reads) if name in loads]
+            ordered.append(step)
+    return tuple(ordered)

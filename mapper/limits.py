@@ -1,0 +1,37 @@
+"""What the instruction's fields can hold: a layer beyond that is refused before anything is built for it."""
+
+from ..hw.isa import Mode
+from ..hw.params import Parameters
+from .errors import UnsupportedError
+from .layer import Layer
+
+__all__ = ["MOST_LEAD", "MOST_SIZE", "check_layer"]
+
+MOST_SIZE = 4095
+"""Rows, columns or blocks in a 12-bit field."""
+
+MOST_LEAD = 15
+"""Columns of left padding in depthwise mode."""
+
+
+def check_layer(layer: Layer, params: Parameters) -> None:
+    """Raise `UnsupportedError`, naming the number and its limit, if no instruction can describe the layer."""
+    inputs = layer.weights.shape[2]
+    last = max(layer.origin[axis] + (layer.out_size[axis] - 1) * layer.stride[axis] for axis in range(2))
+    checks = [
+        ("kernel size", max(layer.kernel), 255),
+        ("stride", max(layer.stride), 15),
+        ("dilation", max(layer.dilation), 31),
+        ("image size", max(layer.size), MOST_SIZE),
+        ("padding", max(-layer.origin[0], -layer.origin[1]), 2048),
+        ("position of the last window", last, 2047),
+        ("number of input channel blocks", -(-inputs // params.rows), MOST_SIZE),
+        ("number of output channel blocks", -(-layer.outputs // params.cols), MOST_SIZE),
+        ("number of channels", max(inputs, layer.outputs), 65535),
+    ]
+    if layer.mode is Mode.DEPTHWISE:
+        checks.append(("left padding", -layer.origin[1], MOST_LEAD))
+    for what, value, limit in checks:
+        if value > limit:
+            reason = f"its {what} of {value} is more than the instruction set's {limit}"
+            raise UnsupportedError(layer.kind, layer.name, reason, "it needs a smaller layer, or runs on the host")

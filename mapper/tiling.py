@@ -1,0 +1,223 @@
+"""How a layer is cut into COMPUTE instructions, and its kernel into passes: the legal ways, what each costs, the cheapest."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import accumulate, product
+
+from ..hw.isa import Combine, Mode
+from ..hw.params import BANKS, Parameters
+from ..hw.program import minimum_period
+from .errors import UnsupportedError
+from .layer import Constants, Layer, Load, Network
+from .limits import MOST_SIZE
+
+__all__ = ["Rectangle", "Tiling", "candidates", "compute_cycles", "fetch_vectors", "passes", "period", "rectangles", "tap_columns", "taps", "tile"]
+
+MOST_BANDS = 8
+"""More bands than this are tried only where the accumulator's depth asks for them."""
+
+STARTUP = 24
+"""Cycles until the first byte of external memory is there: the memory's latency and the way through an engine."""
+
+ISSUE = 4
+"""Cycles that another instruction costs: its fetch, and preparing the loops."""
+
+
+@dataclass(frozen=True, order=True)
+class Tiling:
+    """`bands` are output rows per instruction, from the top; `columns` output columns per instruction.
+
+    In depthwise mode a pass takes `group_rows` kernel rows of `group` kernel columns; otherwise both are 1.
+    """
+
+    bands: tuple[int, ...]
+    columns: int
+    group_rows: int = 1
+    group: int = 1
+
+
+@dataclass(frozen=True)
+class Rectangle:
+    """The output pixels of one COMPUTE instruction, in batch item `item`, all with the same constants."""
+
+    item: int
+    row: int
+    column: int
+    rows: int
+    columns: int
+    constants: Constants
+
+
+def tile(network: Network, params: Parameters) -> dict[str, Tiling]:
+    """The cheapest tiling of each layer, by layer name. Layers that follow each other are chosen together (Viterbi)."""
+    loaded = {step.image for step in network.steps if isinstance(step, Load)}
+    best: list[tuple[float, tuple[Tiling, ...]]] = [(0, ())]
+    previous = None
+    for layer in network.layers:
+        extended = []
+        for candidate in candidates(layer, params):
+            own = cost(layer, candidate, params, loaded)
+            extended.append(
+                min(
+                    (total + own + _exposed(previous, chosen, layer, candidate, params), (*chosen, candidate))
+                    for total, chosen in best
+                )
+            )
+        best, previous = extended, layer
+    return dict(zip((layer.name for layer in network.layers), min(best)[1], strict=True))
+
+
+def candidates(layer: Layer, params: Parameters) -> tuple[Tiling, ...]:
+    """The legal tilings of a layer that are worth a look. Raises `UnsupportedError` if there are none."""
+    found = []
+    height, width = layer.out_size
+    for group_rows, group in _groups(layer, params):
+        single = passes(layer, Tiling((), 1, group_rows, group), params) == 1
+        limit = MOST_SIZE * MOST_SIZE if single else params.accumulator_depth
+        widest = max((n for n in range(1, width + 1) if n <= limit and _period_fits(layer, n, group)), default=0)
+        if not widest:
+            continue
+        cuts = -(-width // widest)
+        columns = -(-width // cuts)
+        tallest = min(limit // columns, MOST_SIZE, height)
+        least = -(-height // tallest)
+        for count in range(least, min(max(least + 3, MOST_BANDS), height) + 1):
+            found += [Tiling(bands, columns, group_rows, group) for bands in _bands(height, count, tallest)]
+    if not found:
+        reason = f"an output row of it takes more than {MOST_SIZE} cycles"
+        raise UnsupportedError(layer.kind, layer.name, reason, "use a smaller stride or image")
+    return tuple(dict.fromkeys(found))
+
+
+def _bands(height: int, count: int, tallest: int) -> Iterator[tuple[int, ...]]:
+    """`count` bands as equal as possible, the larger ones first; and the same with a small first or last band."""
+    small, larger = divmod(height, count)
+    bands = (small + 1,) * larger + (small,) * (count - larger)
+    yield bands
+    if count > 1:
+        # A consumer's first band reads a little more than as many rows; a little less here, and it need not wait for the next.
+        for moved in (1, 2):
+            if bands[0] > moved and bands[-1] + moved <= tallest:
+                yield (bands[0] - moved, *bands[1:-1], bands[-1] + moved)
+            if bands[-1] > moved and bands[0] + moved <= tallest:
+                yield (bands[0] + moved, *bands[1:-1], bands[-1] - moved)
+
+
+def _groups(layer: Layer, params: Parameters) -> Iterator[tuple[int, int]]:
+    """Kernel rows and columns that a pass may take."""
+    if layer.mode is Mode.DENSE or layer.combine is Combine.MAX:
+        yield 1, 1
+        return
+    kernel_y, kernel_x = layer.kernel
+    ports = BANKS - 1 if layer.residual else BANKS
+    for segments in range(1, kernel_x + 1):
+        group = -(-kernel_x // segments)
+        if -(-kernel_x // group) != segments or group > min(params.rows, 31):
+            continue
+        if layer.dilation[1] > 1 and group > 1:
+            continue
+        most = 1 if layer.dilation[0] > 1 else min(ports, params.rows // group, kernel_y)
+        for rows in range(1, most + 1):
+            if rows == -(-kernel_y // -(-kernel_y // rows)):
+                yield rows, group
+
+
+def _period_fits(layer: Layer, columns: int, group: int) -> bool:
+    if layer.mode is Mode.DENSE:
+        return columns <= MOST_SIZE
+    return (columns - 1) * layer.stride[1] + group <= MOST_SIZE
+
+
+def taps(layer: Layer, tiling: Tiling) -> tuple[int, int]:
+    """Passes along kernel y and x."""
+    return -(-layer.kernel[0] // tiling.group_rows), -(-layer.kernel[1] // tiling.group)
+
+
+def passes(layer: Layer, tiling: Tiling, params: Parameters) -> int:
+    """Passes, and so weight tiles, of an output channel block."""
+    taps_y, taps_x = taps(layer, tiling)
+    channels = -(-layer.weights.shape[2] // params.rows) if layer.mode is Mode.DENSE else 1
+    return taps_y * taps_x * channels
+
+
+def rectangles(layer: Layer, tiling: Tiling) -> tuple[Rectangle, ...]:
+    """The instructions' output pixels, in order: batch items, then from the top."""
+    starts = list(accumulate(tiling.bands, initial=0))[:-1]
+    found = []
+    for region, (start, rows) in product(layer.regions, zip(starts, tiling.bands, strict=True)):
+        top, bottom = max(region.row, start), min(region.row + region.rows, start + rows)
+        if top < bottom:
+            for column in range(region.column, region.column + region.columns, tiling.columns):
+                columns = min(tiling.columns, region.column + region.columns - column)
+                found.append((top, column, bottom - top, columns, region.constants))
+    found.sort(key=lambda rectangle: rectangle[:2])
+    return tuple(Rectangle(item, *rectangle) for item in range(layer.batch) for rectangle in found)
+
+
+def period(layer: Layer, tiling: Tiling, rectangle: Rectangle) -> int:
+    """Cycles per output row in depthwise mode."""
+    return minimum_period({
+        "out_cols": rectangle.columns,
+        "stride_x": layer.stride[1],
+        "taps_x": taps(layer, tiling)[1],
+        "x": layer.origin[1] + rectangle.column * layer.stride[1],
+        "tap_x_cols": tap_columns(layer, tiling),
+        "width": layer.size[1],
+        "group": tiling.group,
+    })  # fmt: skip
+
+
+def tap_columns(layer: Layer, tiling: Tiling) -> int:
+    """Image columns from a pass along kernel x to the next."""
+    return tiling.group * layer.dilation[1]
+
+
+def compute_cycles(layer: Layer, tiling: Tiling, rectangle: Rectangle, params: Parameters) -> int:
+    """Cycles of a rectangle's steps, weights being there."""
+    blocks = -(-layer.outputs // params.cols)
+    taps_y, taps_x = taps(layer, tiling)
+    if layer.mode is Mode.DEPTHWISE:
+        steps = rectangle.rows * period(layer, tiling, rectangle)
+        return blocks * taps_y * taps_x * max(steps, tiling.group_rows * tiling.group, 3)
+    steps = max(rectangle.rows * rectangle.columns, 3)
+    whole, last = divmod(layer.weights.shape[2] - 1, params.rows)
+    return blocks * taps_y * taps_x * (whole * max(steps, params.rows) + max(steps, last + 1))
+
+
+def fetch_vectors(layer: Layer, tiling: Tiling, params: Parameters) -> int:
+    """Vectors of `cols` bytes that a rectangle takes from the weight stream."""
+    blocks = -(-layer.outputs // params.cols)
+    taps_y, taps_x = taps(layer, tiling)
+    depthwise = layer.mode is Mode.DEPTHWISE
+    rows = tiling.group_rows * tiling.group if depthwise else layer.weights.shape[2]
+    return blocks * (9 + taps_y * taps_x * rows)
+
+
+def cost(layer: Layer, tiling: Tiling, params: Parameters, loaded: set[str]) -> float:
+    """Estimated cycles of a layer on its own: steps or weight stream, whichever is longer, and the first band's load."""
+    parts = rectangles(layer, tiling)
+    fetch = fetch_vectors(layer, tiling, params) * params.cols / params.axi_bytes
+    cycles = sum(max(compute_cycles(layer, tiling, part, params), fetch) + ISSUE for part in parts)
+    if layer.input in loaded:
+        rows = len(layer.input_rows(0, tiling.bands[0]))
+        vectors = rows * layer.size[1] * -(-layer.weights.shape[2] // params.vector)
+        cycles += STARTUP + max(vectors, rows * layer.size[1] * layer.weights.shape[2] / params.axi_bytes)
+    return cycles
+
+
+def _exposed(
+    producer: Layer | None, chosen: tuple[Tiling, ...], layer: Layer, tiling: Tiling, params: Parameters
+) -> float:
+    """Cycles that the first band waits for the way of the producer's last needed result through array and post-processor."""
+    if producer is None or producer.output not in layer.reads:
+        return 0
+    latency = params.rows + params.cols + STARTUP
+    if producer.batch > 1 or layer.batch > 1 or producer.out_size != layer.size:
+        return latency
+    needed = tiling.bands[0] if producer.output != layer.input else layer.input_rows(0, tiling.bands[0]).stop
+    behind = [
+        compute_cycles(producer, chosen[-1], part, params)
+        for part in rectangles(producer, chosen[-1])
+        if part.row >= needed
+    ]
+    return max(0, latency - sum(behind))

@@ -1,0 +1,225 @@
+"""Which bytes each instruction touches, and whether its tokens order it behind all those that it must not meet.
+
+The engines run side by side, so a program with a token missing still computes the right answer whenever the timing is
+kind. `find_hazards` looks at the program alone and finds every such race.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..hw.isa import Base, Mode, Opcode
+from ..hw.params import BANKS, Parameters
+from ..hw.program import Fields, Program, resolve_wait
+
+__all__ = [
+    "Hazard",
+    "find_hazards",
+    "input_units",
+    "output_units",
+    "residual_units",
+    "row_places",
+    "transfer_bytes",
+    "transfer_units",
+]
+
+Indices = npt.NDArray[np.int64]
+
+_COUNTED = (Opcode.LOAD, Opcode.COMPUTE, Opcode.STORE)
+
+
+@dataclass(frozen=True)
+class Hazard:
+    """A race: instruction number `instruction` may meet token `count` of engine `engine` before it is given."""
+
+    instruction: int
+    opcode: Opcode
+    engine: Opcode
+    count: int
+    reason: str
+
+    def __str__(self) -> str:
+        return (
+            f"instruction {self.instruction} ({self.opcode.name}) {self.reason} {self.engine.name} {self.count} "
+            f"and does not wait for it"
+        )
+
+
+# --- What an instruction touches --------------------------------------------------------------------------
+
+
+def row_places(fields: Fields, rows: Indices, prefix: str = "", step: str = "row_step") -> tuple[Indices, Indices]:
+    """Bank and unit address (before wrapping at 2**16) of the image rows that lie `rows` below the first one."""
+    line = fields[f"{prefix}bank"] + rows
+    return line % BANKS, fields[f"{prefix}address"] + (line // BANKS) * fields[step]
+
+
+def _units(params: Parameters, places: tuple[Indices, Indices], offsets: Indices) -> Indices:
+    """Sorted unit numbers (bank * units in a bank + unit address) of all rows with all offsets into them."""
+    bank, address = places
+    size = params.bank_words * params.units
+    unit = (address[:, None] + offsets) % (1 << 16)
+    if unit.size and unit.max() >= size:
+        raise ValueError(f"unit address {unit.max()} is beyond a bank of {size} units")
+    return np.unique(bank[:, None] * size + unit)
+
+
+def _inside(first: int, tap: int, taps: int, stride: int, count: int, size: int) -> tuple[Indices, Indices]:
+    """All pairs (tap, output) on one axis whose place lies inside an image of `size`; tap-major."""
+    taps_, outputs = np.divmod(np.arange(taps * count), count)
+    place = first + taps_ * tap + outputs * stride
+    keep = (place >= 0) & (place < size)
+    return taps_[keep], outputs[keep]
+
+
+def input_units(fields: Fields, params: Parameters) -> Indices:
+    """Units that a COMPUTE reads as activations: taps inside the image only, every block and pass."""
+    f = fields
+    taps_y, outputs_y = _inside(f["y"], f["tap_y_rows"], f["taps_y"], f["stride_y"], f["out_rows"], 1 << 30)
+    rows = taps_y * f["tap_y_rows"] + outputs_y * f["stride_y"]
+    if f["mode"] is Mode.DEPTHWISE:
+        groups = np.arange(f["rows"] // f["group"])
+        rows = np.unique(rows[:, None] + groups)
+        segments = np.arange(f["taps_x"])[:, None]
+        pixels = np.unique(np.arange(f["out_cols"])[:, None] * f["stride_x"] + np.arange(f["group"]))
+        column = f["x"] + segments * f["tap_x_cols"] + pixels
+        steps = segments * f["tap_x_step"] + pixels * f["x_step"]
+        steps = steps[(column >= 0) & (column < f["width"])]
+        channels = np.arange(f["blocks"] * (params.cols // params.unit))
+    else:
+        taps_x, outputs_x = _inside(f["x"], f["tap_x_cols"], f["taps_x"], f["stride_x"], f["out_cols"], f["width"])
+        steps = taps_x * f["tap_x_step"] + outputs_x * f["x_step"]
+        whole = (f["channels"] - 1) * (params.rows // params.unit)
+        channels = np.arange(whole + -(-f["last_rows"] // params.unit))
+        if f["channels"] > 1:
+            used = np.arange(-(-f["rows"] // params.unit))
+            blocks = np.arange(f["channels"] - 1)[:, None] * (params.rows // params.unit)
+            channels = np.union1d(blocks + used, channels[whole:])
+    rows = np.unique(rows)
+    rows = rows[(f["y"] + rows >= 0) & (f["y"] + rows < f["height"])]
+    offsets = (np.unique(steps)[:, None] + channels).ravel()
+    return _units(params, row_places(f, rows), offsets)
+
+
+def output_units(fields: Fields, params: Parameters) -> Indices:
+    """Units that a COMPUTE writes."""
+    places = row_places(fields, np.arange(fields["out_rows"]), "out_", "out_row_step")
+    return _units(params, places, _pixels(fields, params))
+
+
+def residual_units(fields: Fields, params: Parameters) -> Indices:
+    """Units that a COMPUTE reads as its residual operand; none without `residual`."""
+    rows = np.arange(fields["out_rows"] if fields["residual"] else 0)
+    return _units(params, row_places(fields, rows, "res_", "out_row_step"), _pixels(fields, params))
+
+
+def _pixels(fields: Fields, params: Parameters) -> Indices:
+    channels = np.arange(fields["blocks"] * (params.cols // params.unit))
+    return (np.arange(fields["out_cols"])[:, None] * fields["out_x_step"] + channels).ravel()
+
+
+def transfer_units(opcode: Opcode, fields: Fields, params: Parameters) -> Indices:
+    """Units that a LOAD writes (whole vectors) or a STORE reads."""
+    vectors = -(-fields["channels"] // params.vector)
+    used = vectors * params.units if opcode is Opcode.LOAD else -(-fields["channels"] // params.unit)
+    offsets = (np.arange(fields["width"])[:, None] * (vectors * params.units) + np.arange(used)).ravel()
+    return _units(params, row_places(fields, np.arange(fields["rows"])), offsets)
+
+
+def transfer_bytes(opcode: Opcode, fields: Fields) -> Indices:
+    """Offsets from its base of the bytes that a LOAD, STORE or WEIGHTS moves, in the order of the stream."""
+    if opcode is Opcode.WEIGHTS:
+        return fields["offset"] + np.arange(fields["bytes"])
+    runs = np.arange(fields["runs"])[:, None] * fields["run_pitch"]
+    return (fields["offset"] + runs + np.arange(fields["run_bytes"])).ravel()
+
+
+# --- Races ------------------------------------------------------------------------------------------------
+
+
+class _Space:
+    """A memory: for each engine, the count of its last instruction that read or wrote each place."""
+
+    def __init__(self, size: int) -> None:
+        engines = (*_COUNTED, Opcode.WEIGHTS)
+        self.read = {engine: np.zeros(size, np.int64) for engine in engines}
+        self.written = {engine: np.zeros(size, np.int64) for engine in engines}
+
+    def needs(self, engine: Opcode, places: Indices, writes: bool) -> Iterator[tuple[Opcode, int, str]]:
+        """Counts that an access must wait for. An engine's own reads and writes come in order, but the array reads
+        ahead of what it writes."""
+        verb = "overwrites" if writes else "reads"
+        for other, last in self.written.items():
+            if other is not engine or (not writes and engine is Opcode.COMPUTE):
+                yield other, int(last[places].max(initial=0)), f"{verb} what is written by"
+        for other, last in self.read.items():
+            if writes and other is not engine:
+                yield other, int(last[places].max(initial=0)), f"{verb} what is read by"
+
+    def record(self, engine: Opcode, places: Indices, writes: bool, count: int) -> None:
+        """Note an access of the engine's instruction number `count`."""
+        (self.written if writes else self.read)[engine][places] = count
+
+
+Access = tuple[Any, Indices, bool]
+"""A memory (None: the scratchpad, else a base), places in it, and whether they are written."""
+
+
+def _accesses(opcode: Opcode, fields: Fields, params: Parameters) -> list[Access]:
+    if opcode is Opcode.COMPUTE:
+        read = np.union1d(input_units(fields, params), residual_units(fields, params))
+        return [(None, read, False), (None, output_units(fields, params), True)]
+    if opcode is Opcode.END:
+        return []
+    external = (fields["base"], transfer_bytes(opcode, fields), opcode is Opcode.STORE)
+    if opcode is Opcode.WEIGHTS:
+        return [external]
+    return [external, (None, transfer_units(opcode, fields, params), opcode is Opcode.LOAD)]
+
+
+def _overwrites_itself(fields: Fields, params: Parameters) -> bool:
+    """Whether a COMPUTE may write a place before it has read it. In place, pixel by pixel, is sound."""
+    f = fields
+    output = output_units(f, params)
+    same = f["res_address"] == f["out_address"] and f["res_bank"] == f["out_bank"]
+    if not same and np.intersect1d(residual_units(f, params), output).size:
+        return True
+    single = f["taps_y"] == f["taps_x"] == f["channels"] == f["stride_y"] == f["stride_x"] == 1
+    pixel = f["rows"] == 1 if f["mode"] is Mode.DEPTHWISE else f["blocks"] == 1
+    steps = all(f[name] == f[f"out_{name}"] for name in ("address", "bank", "row_step", "x_step"))
+    return not (single and pixel and steps) and bool(np.intersect1d(input_units(f, params), output).size)
+
+
+def find_hazards(program: Program) -> tuple[Hazard, ...]:
+    """Every race of a program: reads not ordered behind the write, writes not ordered behind earlier reads and writes.
+
+    What an instruction knows to be finished: the counts that it waits for, what its engine's earlier instructions
+    waited for, and what those instructions had waited for. Raises ``ValueError`` for tokens that point forward and for
+    addresses outside the scratchpad.
+    """
+    params = program.params
+    spaces: dict[Base | None, _Space] = {base: _Space(program.region_bytes(base)) for base in Base}
+    spaces[None] = _Space(BANKS * params.bank_words * params.units)
+    starts: dict[Opcode, list[dict[Opcode, int]]] = {opcode: [dict.fromkeys(_COUNTED, 0)] for opcode in Opcode}
+    hazards = []
+    for index, (opcode, fields) in enumerate(program.decoded()):
+        known = dict(starts[opcode][-1])
+        for engine in _COUNTED:
+            target = resolve_wait(fields[f"wait_{engine.name.lower()}"], len(starts[engine]) - 1)
+            known[engine] = max(known[engine], target)
+            for other, count in starts[engine][target].items():
+                known[other] = max(known[other], count)
+        starts[opcode].append(known)
+        accesses = _accesses(opcode, fields, params)
+        for space, places, writes in accesses:
+            for engine, count, reason in spaces[space].needs(opcode, places, writes):
+                if count > known.get(engine, 0):
+                    hazards.append(Hazard(index, opcode, engine, count, reason))
+        if opcode is Opcode.COMPUTE and _overwrites_itself(fields, params):
+            hazards.append(Hazard(index, opcode, opcode, len(starts[opcode]) - 1, "overwrites what is read by"))
+        for space, places, writes in accesses:
+            spaces[space].record(opcode, places, writes, len(starts[opcode]) - 1)
+    return tuple(hazards)

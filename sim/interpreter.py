@@ -1,0 +1,378 @@
+"""The golden model of the instruction set: it executes a program on numpy arrays, one instruction after the other.
+
+It was written from `docs/architecture.md` and `hw/isa.py` alone, and decides what the hardware must compute. Whatever
+the contract does not define (bytes that nobody wrote, weights that do not fit the passes, two reads of one bank) is an
+`InterpreterError` here. `sim/hazards.py` says whether the tokens make the hardware keep the order that is taken here.
+"""
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..hw.isa import BASES, CONSTANT_VECTORS, TABLE_ENTRIES, Base, Combine, Mode, Opcode, Rounding, Stream
+from ..hw.params import BANKS
+from ..hw.program import Fields, OnChipImage, Program, TensorInfo, check_fields, resolve_wait
+from .hazards import row_places, transfer_bytes
+
+__all__ = [
+    "Interpreter",
+    "InterpreterError",
+    "InterpreterResult",
+    "make_memory",
+    "memory_map",
+    "read_tensor",
+    "requantize",
+]
+
+Ints = npt.NDArray[np.int64]
+Bytes = npt.NDArray[np.uint8]
+Bools = npt.NDArray[np.bool_]
+Hook = Callable[[int, Opcode, "Interpreter"], None]
+
+_COUNTED = (Opcode.LOAD, Opcode.COMPUTE, Opcode.STORE)
+_PAGE = 4096
+
+
+class InterpreterError(RuntimeError):
+    """The program does something that the contract does not define. One line, with the instruction's number."""
+
+
+@dataclass(frozen=True)
+class InterpreterResult:
+    """What a run left: `outputs` by name with dtype and shape, `images` by name as int8 NHWC, all memory."""
+
+    outputs: dict[str, npt.NDArray[Any]]
+    images: dict[str, npt.NDArray[np.int8]]
+    memory: Bytes
+    scratchpad: Bytes
+
+
+def memory_map(program: Program) -> dict[Base, int]:
+    """An address for every base register: regions one behind the other, each at a multiple of 4096 bytes."""
+    bases, at = {}, 0
+    for base in Base:
+        bases[base] = at
+        at += -(-program.region_bytes(base) // _PAGE) * _PAGE
+    return bases
+
+
+def make_memory(program: Program, inputs: Mapping[str, npt.NDArray[Any]]) -> tuple[Bytes, dict[Base, int]]:
+    """External memory before the start, and the base addresses in it.
+
+    `inputs` has an array for every input tensor, of its dtype and shape; raises ``ValueError`` naming one that has not.
+    """
+    bases = memory_map(program)
+    memory = np.zeros(max(bases[base] + program.region_bytes(base) for base in Base), np.uint8)
+    blobs = [(Base.PROGRAM, 0, program.instructions), (Base.WEIGHTS, 0, program.weights)]
+    for tensor in program.inputs:
+        value = inputs.get(tensor.name)
+        if value is None or value.shape != tensor.shape or value.dtype != np.dtype(tensor.dtype):
+            found = "nothing" if value is None else f"{value.dtype} {value.shape}"
+            raise ValueError(f"input {tensor.name}: expected {tensor.dtype} {tensor.shape}, got {found}")
+        blobs.append((tensor.base, tensor.offset, value.tobytes()))
+    for base, offset, blob in blobs:
+        start = bases[base] + offset
+        memory[start : start + len(blob)] = np.frombuffer(blob, np.uint8)
+    return memory, bases
+
+
+def read_tensor(memory: Bytes, bases: Mapping[Base, int], tensor: TensorInfo) -> npt.NDArray[Any]:
+    """A copy of a tensor in external memory."""
+    start = bases[tensor.base] + tensor.offset
+    return memory[start : start + tensor.nbytes].copy().view(tensor.dtype).reshape(tensor.shape)
+
+
+def requantize(x: Ints, multiplier: Ints, shift: Ints, rounding: Rounding) -> Ints:
+    """`x` times `multiplier` / 2**`shift`, rounded (architecture: Requantization); `x` int32, `shift` 0 to 62."""
+    first = shift if rounding is Rounding.SINGLE else np.minimum(shift, 31)
+    y = (x * multiplier + _half(first)) >> first
+    second = shift - first
+    return np.where(second > 0, (y + _half(second) - (y < 0)) >> second, y)
+
+
+def _half(shift: Ints) -> Ints:
+    return (np.int64(1) << shift) >> 1
+
+
+class Interpreter:
+    """Executes `program` on external `memory` (uint8, changed in place), with a byte address for every base register.
+
+    `hook` is called after every instruction with its number, its opcode and the interpreter. The scratchpad is
+    `scratchpad[unit number, byte]`, where unit number = bank * units in a bank + unit address; `written` says which of
+    its bytes hold anything.
+    """
+
+    def __init__(
+        self, program: Program, memory: Bytes, bases: Mapping[Base, int] | None = None, hook: Hook | None = None
+    ) -> None:
+        if memory.dtype != np.uint8 or memory.ndim != 1:
+            raise ValueError(f"memory: expected a vector of uint8, got {memory.dtype} of shape {memory.shape}")
+        self.program = program
+        self.params = program.params
+        self.memory = memory
+        self.bases = memory_map(program) if bases is None else dict(bases)
+        if len(self.bases) != BASES:
+            raise ValueError(f"bases: expected {BASES} addresses, got {len(self.bases)}")
+        self._bank_units = self.params.bank_words * self.params.units
+        self.scratchpad: Bytes = np.zeros((BANKS * self._bank_units, self.params.unit), np.uint8)
+        self.written: Bools = np.zeros(self.scratchpad.shape, np.bool_)
+        self._stream: deque[tuple[str, Bytes]] = deque()
+        self._tables: Ints | None = None
+        self._hook = hook
+
+    def run(self) -> InterpreterResult:
+        """Execute the whole program. Raises `InterpreterError`."""
+        counts = dict.fromkeys(_COUNTED, 0)
+        images: dict[str, npt.NDArray[np.int8]] = {}
+        actions = {
+            Opcode.END: self._end,
+            Opcode.LOAD: self._load,
+            Opcode.WEIGHTS: self._weights,
+            Opcode.COMPUTE: self._compute,
+            Opcode.STORE: self._store,
+        }
+        opcode = None
+        for index, (opcode, fields) in enumerate(self.program.decoded()):
+            try:
+                for engine in _COUNTED:
+                    resolve_wait(fields[f"wait_{engine.name.lower()}"], counts[engine])
+                check_fields(opcode, fields, self.params)
+                actions[opcode](fields)
+            except (ValueError, InterpreterError) as error:
+                raise InterpreterError(f"instruction {index} ({opcode.name}): {error}") from None
+            if opcode in counts:
+                counts[opcode] += 1
+            for tensor in self.program.tensors:
+                if tensor.last_instruction == index:
+                    images[tensor.name] = self.image(tensor)
+            if self._hook is not None:
+                self._hook(index, opcode, self)
+            if opcode is Opcode.END:
+                break
+        if opcode is not Opcode.END:
+            raise InterpreterError("the program has no END")
+        outputs = {tensor.name: read_tensor(self.memory, self.bases, tensor) for tensor in self.program.outputs}
+        return InterpreterResult(outputs, images, self.memory, self.scratchpad.copy())
+
+    def image(self, tensor: OnChipImage) -> npt.NDArray[np.int8]:
+        """The tensor (NHWC) as it lies in the scratchpad now. Raises `InterpreterError` if a byte was never written."""
+        _, rows, width, channels = tensor.shape
+        place = {"bank": tensor.bank, "address": tensor.address, "row_step": tensor.row_step}
+        bank, start = row_places(place, np.arange(rows))
+        units = -(-channels // self.params.unit)
+        offsets = np.arange(width)[:, None] * tensor.x_step + np.arange(units)
+        where = self._places(bank[:, None, None], start[:, None, None] + offsets)
+        if not self._used(self.written[where], channels).all():
+            raise InterpreterError(f"tensor {tensor.name}: not all of it was written")
+        return self._used(self.scratchpad[where], channels).view(np.int8).reshape(tensor.shape)
+
+    # --- The scratchpad -----------------------------------------------------------------------------------
+
+    def _places(self, bank: Ints, address: Ints, size: int = 1) -> Ints:
+        """Unit numbers of `size` consecutive units, a last axis longer than the addresses if `size` is not 1."""
+        address = address % (1 << 16)
+        if address.size and address.max() + size > self._bank_units:
+            raise InterpreterError(f"unit address {address.max()} is beyond a bank of {self._bank_units} units")
+        if size == 1:
+            return bank * self._bank_units + address
+        if (address % size).any():
+            raise InterpreterError(f"unit address {address[address % size != 0][0]} is not a multiple of a vector")
+        return (bank * self._bank_units + address)[..., None] + np.arange(size)
+
+    def _used(self, units: npt.NDArray[Any], count: int) -> npt.NDArray[Any]:
+        """The first `count` bytes of each run of units: [..., units, bytes of a unit] to [..., count]."""
+        flat = units.reshape(*units.shape[:-2], units.shape[-2] * units.shape[-1])
+        return np.ascontiguousarray(flat[..., :count])
+
+    def _read(self, bank: Ints, address: Ints, size: int, used: int, inside: Bools) -> npt.NDArray[np.int8]:
+        """`used` of the `size` bytes at every address where `inside`, [..., used]; 0 elsewhere."""
+        units = size // self.params.unit
+        places = self._places(bank[inside], address[inside], units).reshape(-1, units)
+        if not self._used(self.written[places], used).all():
+            bad = places[~self._used(self.written[places], used).all(axis=-1)][0, 0]
+            raise InterpreterError(f"reads bank {bad // self._bank_units} unit {bad % self._bank_units}, never written")
+        result = np.zeros((*inside.shape, used), np.int8)
+        result[inside] = self._used(self.scratchpad[places], used).view(np.int8)
+        return result
+
+    # --- Transfers ----------------------------------------------------------------------------------------
+
+    def _external(self, opcode: Opcode, fields: Fields) -> Ints:
+        places = self.bases[fields["base"]] + transfer_bytes(opcode, fields)
+        if places.min() < 0 or places.max() >= len(self.memory):
+            raise InterpreterError(f"bytes {places.min()} to {places.max()} are not in {len(self.memory)} of memory")
+        return places
+
+    def _pixels(self, fields: Fields) -> Ints:
+        """Unit numbers of a transfer's image: [pixel, unit of its vectors]."""
+        vectors = -(-fields["channels"] // self.params.vector)
+        bank, start = row_places(fields, np.arange(fields["rows"]))
+        offsets = np.arange(fields["width"] * vectors) * self.params.units
+        places = self._places(bank[:, None], start[:, None] + offsets, self.params.units)
+        return places.reshape(fields["rows"] * fields["width"], vectors * self.params.units)
+
+    def _load(self, fields: Fields) -> None:
+        pixels = self.memory[self._external(Opcode.LOAD, fields)].reshape(-1, fields["channels"])
+        places = self._pixels(fields)
+        words = np.zeros((len(places), places.shape[1] * self.params.unit), np.uint8)
+        words[:, : fields["channels"]] = pixels
+        self.scratchpad[places] = words.reshape(*places.shape, self.params.unit)
+        self.written[places] = True
+
+    def _store(self, fields: Fields) -> None:
+        places = self._pixels(fields)
+        if not self._used(self.written[places], fields["channels"]).all():
+            raise InterpreterError("stores bytes that were never written")
+        stream = self._used(self.scratchpad[places], fields["channels"])
+        self.memory[self._external(Opcode.STORE, fields)] = stream.ravel()
+
+    def _end(self, fields: Fields) -> None:
+        if self._stream:
+            raise InterpreterError(f"the weight stream has {len(self._stream)} pieces left, next {self._stream[0][0]}")
+
+    # --- The weight stream --------------------------------------------------------------------------------
+
+    def _weights(self, fields: Fields) -> None:
+        data = self.memory[self._external(Opcode.WEIGHTS, fields)]
+        if fields["stream"] is Stream.TABLES:
+            self._stream.append(("tables", data))
+            return
+        vectors = data.reshape(-1, self.params.cols)
+        tiles = [fields["rows"]] * (fields["tiles"] - 1) + [fields["last_rows"]]
+        at = 0
+        for _ in range(fields["blocks"]):
+            pieces = [("constants", CONSTANT_VECTORS)] + [("tile", rows) for rows in tiles * fields["groups"]]
+            for kind, size in pieces:
+                self._stream.append((kind, vectors[at : at + size]))
+                at += size
+
+    def _take(self, kind: str) -> Bytes:
+        """The next piece of the stream. Tables at its head are taken on the way."""
+        while self._stream and self._stream[0][0] == "tables":
+            self._tables = self._stream.popleft()[1].view("<i4").reshape(TABLE_ENTRIES, 2).astype(np.int64)
+            if np.abs(self._tables * 2 + 1).max() >= 1 << 28:
+                raise InterpreterError("a residual table has entries of more than 28 bits")
+        if not self._stream:
+            raise InterpreterError(f"the weight stream is empty, {kind} wanted")
+        found, data = self._stream.popleft()
+        if found != kind:
+            raise InterpreterError(f"the weight stream brings {found}, {kind} wanted")
+        return data
+
+    def _take_constants(self) -> tuple[Ints, Ints, Ints]:
+        """Bias, multiplier and shift of a block: a value for each column."""
+        planes = self._take("constants")
+        bias = np.ascontiguousarray(planes[0:4].T).view("<i4")[:, 0].astype(np.int64)
+        multiplier = np.ascontiguousarray(planes[4:8].T).view("<i4")[:, 0].astype(np.int64)
+        shift = planes[8].astype(np.int64)
+        if multiplier.min() < 0 or shift.max() > 62:
+            raise InterpreterError("a multiplier is more than 2**31 - 1 or a shift more than 62")
+        return bias, multiplier, shift
+
+    # --- COMPUTE ------------------------------------------------------------------------------------------
+
+    def _compute(self, fields: Fields) -> None:
+        sums_of_pass = self._depthwise_pass if fields["mode"] is Mode.DEPTHWISE else self._dense_pass
+        if fields["residual"] and fields["mode"] is Mode.DEPTHWISE:
+            self._check_residual_banks(fields)
+        taps = fields["taps_y"] * fields["taps_x"] * fields["channels"]
+        for block in range(fields["blocks"]):
+            bias, multiplier, shift = self._take_constants()
+            total: npt.NDArray[np.int32] | None = None
+            for number in range(taps):
+                tap, channel = divmod(number, fields["channels"])
+                rows = fields["last_rows"] if channel == fields["channels"] - 1 else fields["rows"]
+                tile = self._take("tile")
+                if len(tile) != rows:
+                    raise InterpreterError(f"the weight stream brings a tile of {len(tile)} rows, {rows} wanted")
+                weights = tile[::-1].view(np.int8).astype(np.float64)
+                tap_y, tap_x = divmod(tap, fields["taps_x"])
+                sums = sums_of_pass(fields, block, tap_y, tap_x, channel, weights).astype(np.int32)
+                if total is None:
+                    total = sums
+                else:
+                    total = np.maximum(total, sums) if fields["combine"] is Combine.MAX else total + sums
+            assert total is not None
+            biased = (total + bias).astype(np.int32).astype(np.int64)
+            self._write_block(fields, block, requantize(biased, multiplier, shift, fields["rounding"]))
+
+    def _axis(self, fields: Fields, tap_y: int, group: int = 0) -> tuple[Ints, Ints, Bools]:
+        """Bank, unit address and whether it is inside the image, for the image row of each output row."""
+        rows = tap_y * fields["tap_y_rows"] + np.arange(fields["out_rows"]) * fields["stride_y"] + group
+        bank, start = row_places(fields, rows)
+        line = fields["y"] + rows
+        return bank, start, (line >= 0) & (line < fields["height"])
+
+    def _taps(
+        self, axis: tuple[Ints, Ints, Bools], columns: Ints, offsets: Ints, size: int, used: int, fields: Fields
+    ) -> npt.NDArray[np.int8]:
+        """What a tap sees at every output pixel, [out_rows, out_cols, used]: bytes of the image, or `pad` outside."""
+        bank, start, inside_rows = axis
+        inside = inside_rows[:, None] & ((columns >= 0) & (columns < fields["width"]))
+        banks = np.broadcast_to(bank[:, None], inside.shape)
+        data = self._read(banks, start[:, None] + offsets, size, used, inside)
+        data[~inside] = fields["pad"]
+        return data
+
+    def _dense_pass(
+        self, fields: Fields, block: int, tap_y: int, tap_x: int, channel: int, weights: npt.NDArray[np.float64]
+    ) -> npt.NDArray[np.float64]:
+        """Sums of a pass, [out_rows, out_cols, cols], exact integers."""
+        outputs = np.arange(fields["out_cols"])
+        columns = fields["x"] + tap_x * fields["tap_x_cols"] + outputs * fields["stride_x"]
+        offsets = outputs * fields["x_step"] + tap_x * fields["tap_x_step"]
+        offsets = offsets + channel * (self.params.rows // self.params.unit)
+        data = self._taps(self._axis(fields, tap_y), columns, offsets, self.params.rows, len(weights), fields)
+        return data.astype(np.float64) @ weights
+
+    def _depthwise_pass(
+        self, fields: Fields, block: int, tap_y: int, tap_x: int, channel: int, weights: npt.NDArray[np.float64]
+    ) -> npt.NDArray[np.float64]:
+        """Sums of a pass, [out_rows, out_cols, cols], exact integers: array row r is tap (r / group, r mod group)."""
+        cols = self.params.cols
+        sums = np.zeros((fields["out_rows"], fields["out_cols"], cols))
+        for row, taps in enumerate(weights):
+            group, column = divmod(row, fields["group"])
+            pixels = np.arange(fields["out_cols"]) * fields["stride_x"] + column
+            columns = fields["x"] + tap_x * fields["tap_x_cols"] + pixels
+            offsets = pixels * fields["x_step"] + tap_x * fields["tap_x_step"] + block * (cols // self.params.unit)
+            sums += self._taps(self._axis(fields, tap_y, group), columns, offsets, cols, cols, fields) * taps
+        return sums
+
+    def _check_residual_banks(self, fields: Fields) -> None:
+        """The last pass of a block must leave the residual operand a bank on every row; see Depthwise mode."""
+        if fields["rows"] == fields["taps_y"] == fields["taps_x"] == 1:
+            return
+        rows = np.arange(fields["out_rows"])
+        residual = (fields["res_bank"] + rows) % BANKS
+        for group in range(fields["rows"] // fields["group"]):
+            bank = self._axis(fields, fields["taps_y"] - 1, group)[0]
+            if (bank == residual).any():
+                row = rows[bank == residual][0]
+                raise InterpreterError(f"output row {row}: residual and group {group} both read bank {residual[row]}")
+
+    def _write_block(self, fields: Fields, block: int, values: Ints) -> None:
+        """Clamp, add the residual operand, and write; `values` is [out_rows, out_cols, cols]."""
+        cols, units = self.params.cols, self.params.cols // self.params.unit
+        result = np.clip(values + fields["zero_point"], fields["minimum"], fields["maximum"])
+        rows = np.arange(fields["out_rows"])
+        offsets = np.arange(fields["out_cols"]) * fields["out_x_step"] + block * units
+        if fields["residual"]:
+            if self._tables is None:
+                raise InterpreterError("residual without tables")
+            bank, start = row_places(fields, rows, "res_", "out_row_step")
+            everywhere = np.ones(result.shape[:2], np.bool_)
+            banks = np.broadcast_to(bank[:, None], everywhere.shape)
+            operand = self._read(banks, start[:, None] + offsets, cols, cols, everywhere)
+            sums = self._tables[result & 255, 0] + self._tables[operand.view(np.uint8), 1]
+            moved = sums + fields["res_offset"] - (fields["res_tie"] & (sums < 0))
+            result = (moved >> fields["res_shift"]) + fields["res_zero_point"]
+            result = np.clip(result, fields["res_minimum"], fields["res_maximum"])
+        bank, start = row_places(fields, rows, "out_", "out_row_step")
+        places = self._places(bank[:, None], start[:, None] + offsets, units)
+        self.scratchpad[places] = result.astype(np.int8).view(np.uint8).reshape(*places.shape, self.params.unit)
+        self.written[places] = True

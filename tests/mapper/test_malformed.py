@@ -1,0 +1,127 @@
+"""Damaged and inconsistent model files: always a `ModelError` of one line, never anything else."""
+
+import numpy as np
+import pytest
+from ai_edge_litert import schema_py_generated as schema
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tilewright.mapper.errors import ModelError, UnsupportedError
+from tilewright.mapper.tflite import read_tflite
+
+from ..models import SAME, VALID, ModelBuilder
+
+
+def small_model(damage=None) -> bytes:
+    """Convolution, pool and matrix product; `damage` changes the schema's objects before they are written."""
+    builder = ModelBuilder()
+    image = builder.input((1, 6, 6, 2), 0.5, -3)
+    weights = builder.constant(np.ones((3, 3, 3, 2), np.int8), [0.25, 0.5, 0.125])
+    bias = builder.constant(np.arange(3, dtype=np.int32), 0.125)
+    options = schema.Conv2DOptionsT(padding=SAME, strideH=1, strideW=1, dilationHFactor=1, dilationWFactor=1)
+    features = builder.operator("CONV_2D", [image, weights, bias], builder.tensor((1, 6, 6, 3), 0.5, 4), options)
+    pool = schema.Pool2DOptionsT(padding=VALID, strideH=2, strideW=2, filterHeight=2, filterWidth=2)
+    pooled = builder.operator("MAX_POOL_2D", [features], builder.tensor((1, 3, 3, 3), 0.5, 4), pool)
+    matrix = builder.constant(np.ones((4, 27), np.int8), 0.25)
+    output = builder.operator(
+        "FULLY_CONNECTED", [pooled, matrix], builder.tensor((1, 4), 1.0), schema.FullyConnectedOptionsT()
+    )
+    if damage is not None:
+        damage(builder.model, builder.subgraph)
+    return builder.build(output)
+
+
+def change(path: str, value):
+    """A damage: set an attribute, given as `operators[0].inputs` of the subgraph."""
+
+    def damage(model, subgraph):
+        owner, name = path.rsplit(".", 1)
+        setattr(eval(owner, {"model": model, **vars(subgraph)}), name, value)
+
+    return damage
+
+
+def test_the_undamaged_model_is_read():
+    assert len(read_tflite(small_model()).operators) == 3
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "the file is empty"),
+        (b"PK\x03\x04" * 100, "not a TensorFlow Lite model"),
+        (b"\x1c\x00\x00\x00TFL3", "truncated or damaged"),
+        (b"\xff\xff\xff\xffTFL3" + bytes(100), "truncated or damaged"),
+    ],
+)
+def test_what_is_not_a_model(content, message):
+    with pytest.raises(ModelError, match=message):
+        read_tflite(content)
+
+
+def test_missing_files_and_folders(tmp_path):
+    with pytest.raises(ModelError, match=r"absent\.tflite: No such file"):
+        read_tflite(tmp_path / "absent.tflite")
+    with pytest.raises(ModelError, match="give the path of a"):
+        read_tflite(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (change("model.subgraphs", []), "no subgraph"),
+        (change("operators[0].inputs", [0, 99, 2]), "tensor 99 of 7 does not exist"),
+        (change("operators[0].inputs", [0, -2, 2]), "tensor -2 of 7 does not exist"),
+        (change("operators[0].inputs", [0, -1, 2]), "it has no weights"),
+        (change("operators[0].inputs", []), "it has no input"),
+        (lambda _, subgraph: subgraph.operators.reverse(), "0:FULLY_CONNECTED: tensor 't4' is read before anything"),
+        (change("operators[1].outputs", [3]), "already defined"),
+        (change("operators[1].outputs", []), "0 outputs instead of 1"),
+        (change("operators[0].outputs", [7]), "tensor 7 of 7 does not exist"),
+        (change("operators[0].opcodeIndex", 7), "operator code 7 of 3 does not exist"),
+        (change("tensors[1].buffer", 17), "buffer 17 of 4 does not exist"),
+        (change("tensors[1].shape", [3, 3, 3, 3]), "holds 54 bytes, int8.3, 3, 3, 3. needs 81"),
+        (change("tensors[0].shape", [1, -1, 6, 2]), "negative dimension"),
+        (change("tensors[0].shape", [1, 0, 6, 2]), "none empty"),
+        (change("tensors[0].shape", [72]), "4 dimensions"),
+        (change("tensors[0].shape", [1, 6, 6, 5]), "do not fit an image of 5 channels"),
+        (change("tensors[1].quantization.quantizedDimension", 3), "3 scales along axis 3 do not fit"),
+        (change("tensors[1].quantization.quantizedDimension", 1), "axis 1 instead of 0"),
+        (change("tensors[1].quantization.zeroPoint", [0, 0]), "3 scales but 2 zero points"),
+        (change("tensors[0].quantization.scale", [float("nan")]), "negative or not a number"),
+        (change("tensors[0].quantization.scale", [0.0]), "has the scale 0"),
+        (change("tensors[0].quantization.zeroPoint", [200]), "zero point outside int8"),
+        (change("operators[0].builtinOptions.strideW", 0), "must be positive"),
+        (change("operators[0].builtinOptions.padding", 9), "neither SAME nor VALID"),
+        (change("operators[1].builtinOptions.filterHeight", 99), "a window of 99 does not fit an image of 6"),
+        (change("model.buffers[1].offset", 1 << 20), "the file is truncated"),
+    ],
+)
+def test_what_does_not_fit_together(damage, message):
+    with pytest.raises(ModelError, match=message) as caught:
+        read_tflite(small_model(damage))
+    assert "\n" not in str(caught.value)
+    assert str(caught.value).startswith("model: ")
+
+
+def test_an_operator_without_options_is_broken():
+    def damage(model, subgraph):
+        subgraph.operators[0].builtinOptions = None
+        subgraph.operators[0].builtinOptionsType = 0
+
+    with pytest.raises(ModelError, match="its options lack"):
+        read_tflite(small_model(damage))
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data())
+def test_random_damage_never_escapes(data):
+    content = bytearray(small_model())
+    del content[data.draw(st.integers(8, len(content)), label="length") :]
+    for _ in range(data.draw(st.integers(0, 8), label="changes")):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    try:
+        graph = read_tflite(bytes(content))
+    except (ModelError, UnsupportedError) as error:
+        assert "\n" not in str(error)
+    else:
+        assert graph.operators
