@@ -40,7 +40,7 @@ from .params import BANKS, Parameters
 __all__ = [
     "AcceleratorRun", "Fields", "HostStep", "HostTensor", "LayerInfo", "OnChipImage", "Program", "ProgramError",
     "TensorInfo", "check_fields", "decode", "encode", "minimum_period", "resolve_wait", "stream_bytes",
-    "verify_program",
+    "tile_rows", "verify_program",
 ]  # fmt: skip
 
 Fields = dict[str, Any]
@@ -414,6 +414,15 @@ def minimum_period(fields: Fields) -> int:
     return period
 
 
+def tile_rows(fields: Fields) -> tuple[int, ...]:
+    """Rows of the weight tiles that a block of a COMPUTE takes, in order."""
+    if fields["mode"] is Mode.PACKED:
+        chunks = (fields["rows"],) * (fields["taps_y"] - 1) + (fields["last_rows"],)
+        return tuple(rows for rows in chunks for _ in range(fields["taps_x"]))
+    tiles = (fields["rows"],) * (fields["channels"] - 1) + (fields["last_rows"],)
+    return tiles * (fields["taps_y"] * fields["taps_x"])
+
+
 def check_fields(opcode: Opcode, fields: Fields, params: Parameters) -> None:
     """Raise ``ValueError`` naming the field if an accelerator of these parameters cannot run the instruction."""
     checks: dict[Opcode, Callable[[Fields, Parameters], None]] = {
@@ -489,6 +498,8 @@ def _check_compute(fields: Fields, params: Parameters) -> None:
     _require(not fields["residual"] or params.residual, "residual: the accelerator has no tables")
     if fields["mode"] is Mode.DEPTHWISE:
         _check_depthwise(fields, params)
+    elif fields["mode"] is Mode.PACKED:
+        _check_packed(fields, params)
 
 
 def _check_depthwise(fields: Fields, params: Parameters) -> None:
@@ -502,6 +513,26 @@ def _check_depthwise(fields: Fields, params: Parameters) -> None:
     period = minimum_period(fields)
     _require(fields["period"] >= period, f"period: {fields['period']} is less than {period}")
     _require(fields["x"] >= -15, f"x: lead of {-fields['x']} is more than 15")
+
+
+def _check_packed(fields: Fields, params: Parameters) -> None:
+    _require(params.packed, "mode: the accelerator has no packed mode")
+    _require(fields["channels"] == 1, f"channels: {fields['channels']} in packed mode")
+    _require(not fields["residual"], "residual: not in packed mode")
+    _at_least_one(fields, "group", "x_step")
+    for name in ("group", "x_step"):
+        _require(fields[name] <= params.vector, f"{name}: {fields[name]} is more than {params.vector}")
+    for name in ("address", "row_step"):
+        _require(fields[name] % params.units == 0, f"{name}: {fields[name]} is not a multiple of {params.units} units")
+    rows, group = fields["rows"], fields["group"]
+    _require(
+        fields["last_rows"] == rows or (fields["last_rows"] < rows and fields["taps_x"] == 1),
+        f"last_rows: {fields['last_rows']} with rows of {rows} and {fields['taps_x']} segments",
+    )
+    for chunk in range(fields["taps_y"]):
+        size = fields["last_rows"] if chunk == fields["taps_y"] - 1 else rows
+        touched = (chunk * rows + size - 1) // group - chunk * rows // group + 1
+        _require(touched <= BANKS, f"group: chunk {chunk} touches {touched} kernel rows")
 
 
 def verify_program(program: Program) -> None:
@@ -526,12 +557,13 @@ def verify_program(program: Program) -> None:
             if opcode in (Opcode.LOAD, Opcode.STORE, Opcode.WEIGHTS):
                 _check_region(opcode, fields, program)
             if opcode is Opcode.WEIGHTS and fields["stream"] is Stream.TILES:
-                blocks += [_block(fields, fields["groups"], fields["tiles"])] * fields["blocks"]
+                tiles = (fields["rows"],) * (fields["tiles"] - 1) + (fields["last_rows"],)
+                blocks += [tiles * fields["groups"]] * fields["blocks"]
             elif opcode is Opcode.WEIGHTS:
                 tables = True
             elif opcode is Opcode.COMPUTE:
                 _require(tables or not fields["residual"], "residual: no TABLES came before")
-                wanted = _block(fields, fields["taps_y"] * fields["taps_x"], fields["channels"])
+                wanted = tile_rows(fields)
                 for _ in range(fields["blocks"]):
                     _require(bool(blocks), "the weight stream is empty")
                     _require(blocks.popleft() == wanted, "the weight stream brings other tiles than the passes take")
@@ -546,11 +578,6 @@ def verify_program(program: Program) -> None:
         raise ProgramError(f"{len(blocks)} blocks of the weight stream are left over")
     if sum(isinstance(step, AcceleratorRun) for step in program.steps) != 1:
         raise ProgramError("steps: there must be exactly one run of the accelerator")
-
-
-def _block(fields: Fields, groups: int, tiles: int) -> tuple[int, ...]:
-    """Rows of each tile of a block of the weight stream."""
-    return ((fields["rows"],) * (tiles - 1) + (fields["last_rows"],)) * groups
 
 
 def _check_region(opcode: Opcode, fields: Fields, program: Program) -> None:

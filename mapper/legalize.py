@@ -58,13 +58,8 @@ class _Builder:
             self._leave(operator, error.reason)
             return
         for name in layer.reads:
-            if (host := self._root(name)) in self.behind:
-                producer = self.graph.producer(host)
-                raise refused(
-                    operator,
-                    f"it needs {host!r}, which the host computes from the accelerator's results: {self.host[producer.name]}",
-                    "a program runs the accelerator once: cut the model there, or change that operator",
-                )
+            if (root := self._root(name)) in self.behind:
+                self._refuse_second_run(operator, root)
         wanted = (layer.batch * layer.size[0], layer.size[1], _channels(layer))
         source = self._view(layer.input, wanted)
         residual = layer.residual
@@ -89,12 +84,21 @@ class _Builder:
             producer = self.graph.producer(tensor)
             if views and producer is not None and producer.name not in self.host:
                 self.steps.append(Store(next(iter(views.values())), tensor))
-        return Network(self.images, _late_loads(self.steps), self.host)
+        return Network(self.images, _arrange(self.steps), self.host)
 
     def _leave(self, operator: Operator, reason: str) -> None:
         self.host[operator.name] = reason
         if any(self._computed(root) or root in self.behind for root in map(self._root, operator.inputs)):
             self.behind.add(operator.output)
+
+    def _refuse_second_run(self, operator: Operator, tensor: str) -> None:
+        """The host would have to work between two runs of the accelerator."""
+        culprit = self.graph.producer(tensor)
+        raise refused(
+            culprit,
+            f"{self.host[culprit.name]}, and {operator.name} needs the result back on the accelerator",
+            "a program runs the accelerator once: cut the model there, or change that operator",
+        )
 
     def _root(self, tensor: str) -> str:
         return self.roots.get(tensor, tensor)
@@ -145,12 +149,20 @@ def _channels(layer: Layer) -> int:
     return int(layer.weights.shape[2])
 
 
-def _late_loads(steps: list[Step]) -> tuple[Step, ...]:
-    """Each load right before the first step that reads it: memory is taken no sooner than needed."""
+def _arrange(steps: list[Step]) -> tuple[Step, ...]:
+    """Each load right before the first step that reads it, each store right behind the step that defines it.
+
+    So an image takes memory no longer than it must.
+    """
     loads = {step.image: step for step in steps if isinstance(step, Load)}
     ordered: list[Step] = []
     for step in steps:
-        if not isinstance(step, Load):
-            ordered += [loads.pop(name) for name in dict.fromkeys(step.reads) if name in loads]
-            ordered.append(step)
+        if isinstance(step, Load | Store):
+            continue
+        ordered += [loads.pop(name) for name in dict.fromkeys(step.reads) if name in loads]
+        ordered.append(step)
+        ordered += [store for store in steps if isinstance(store, Store) and store.image == step.output]
+    for load in loads.values():
+        ordered.append(load)
+        ordered += [store for store in steps if isinstance(store, Store) and store.image == load.image]
     return tuple(ordered)

@@ -4,16 +4,17 @@ The engines run side by side, so a program with a token missing still computes t
 kind. `find_hazards` looks at the program alone and finds every such race.
 """
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ..hw.isa import Base, Mode, Opcode
+from ..hw.isa import CONSTANT_VECTORS, Base, Mode, Opcode, Stream
 from ..hw.params import BANKS, Parameters
-from ..hw.program import Fields, Program, resolve_wait
+from ..hw.program import Fields, Program, resolve_wait, tile_rows
 
 __all__ = [
     "Hazard",
@@ -27,6 +28,7 @@ __all__ = [
 ]
 
 Indices = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 
 _COUNTED = (Opcode.LOAD, Opcode.COMPUTE, Opcode.STORE)
 
@@ -67,41 +69,65 @@ def _units(params: Parameters, places: tuple[Indices, Indices], offsets: Indices
     return np.unique(bank[:, None] * size + unit)
 
 
-def _inside(first: int, tap: int, taps: int, stride: int, count: int, size: int) -> tuple[Indices, Indices]:
-    """All pairs (tap, output) on one axis whose place lies inside an image of `size`; tap-major."""
-    taps_, outputs = np.divmod(np.arange(taps * count), count)
-    place = first + taps_ * tap + outputs * stride
-    keep = (place >= 0) & (place < size)
-    return taps_[keep], outputs[keep]
+def input_units(fields: Fields, params: Parameters, used: Sequence[Bools] | None = None) -> Indices:
+    """Units that a COMPUTE reads as activations: taps inside the image only, every block and pass.
+
+    `used` says for each pass of a block, and each array row of it, whether the row has any weight but zero; rows
+    without need nothing. It does not matter in dense mode. Without `used` all rows count.
+    """
+    outputs = np.arange(fields["out_rows"]) * fields["stride_y"]
+    if used is None:
+        used = [np.ones(rows, np.bool_) for rows in tile_rows(fields)]
+    units = [np.zeros(0, np.int64)]
+    for below, offsets in _TAPS[fields["mode"]](fields, params, used):
+        rows = below + outputs
+        rows = rows[(fields["y"] + rows >= 0) & (fields["y"] + rows < fields["height"])]
+        units.append(_units(params, row_places(fields, rows), offsets))
+    return np.unique(np.concatenate(units))
 
 
-def input_units(fields: Fields, params: Parameters) -> Indices:
-    """Units that a COMPUTE reads as activations: taps inside the image only, every block and pass."""
-    f = fields
-    taps_y, outputs_y = _inside(f["y"], f["tap_y_rows"], f["taps_y"], f["stride_y"], f["out_rows"], 1 << 30)
-    rows = taps_y * f["tap_y_rows"] + outputs_y * f["stride_y"]
-    if f["mode"] is Mode.DEPTHWISE:
-        groups = np.arange(f["rows"] // f["group"])
-        rows = np.unique(rows[:, None] + groups)
-        segments = np.arange(f["taps_x"])[:, None]
-        pixels = np.unique(np.arange(f["out_cols"])[:, None] * f["stride_x"] + np.arange(f["group"]))
-        column = f["x"] + segments * f["tap_x_cols"] + pixels
-        steps = segments * f["tap_x_step"] + pixels * f["x_step"]
-        steps = steps[(column >= 0) & (column < f["width"])]
-        channels = np.arange(f["blocks"] * (params.cols // params.unit))
-    else:
-        taps_x, outputs_x = _inside(f["x"], f["tap_x_cols"], f["taps_x"], f["stride_x"], f["out_cols"], f["width"])
-        steps = taps_x * f["tap_x_step"] + outputs_x * f["x_step"]
-        whole = (f["channels"] - 1) * (params.rows // params.unit)
-        channels = np.arange(whole + -(-f["last_rows"] // params.unit))
-        if f["channels"] > 1:
-            used = np.arange(-(-f["rows"] // params.unit))
-            blocks = np.arange(f["channels"] - 1)[:, None] * (params.rows // params.unit)
-            channels = np.union1d(blocks + used, channels[whole:])
-    rows = np.unique(rows)
-    rows = rows[(f["y"] + rows >= 0) & (f["y"] + rows < f["height"])]
+Taps = Iterator[tuple[int, Indices]]
+"""Image rows below the first one, for output row 0, and the units that are read of each such row."""
+
+
+def _dense_taps(fields: Fields, params: Parameters, used: Sequence[Bools]) -> Taps:
+    f, block = fields, params.rows // params.unit
+    taps, outputs = np.arange(f["taps_x"])[:, None], np.arange(f["out_cols"])
+    column = f["x"] + taps * f["tap_x_cols"] + outputs * f["stride_x"]
+    steps = (taps * f["tap_x_step"] + outputs * f["x_step"])[(column >= 0) & (column < f["width"])]
+    channels = (np.arange(f["channels"] - 1)[:, None] * block + np.arange(-(-f["rows"] // params.unit))).ravel()
+    channels = np.append(channels, (f["channels"] - 1) * block + np.arange(-(-f["last_rows"] // params.unit)))
     offsets = (np.unique(steps)[:, None] + channels).ravel()
-    return _units(params, row_places(f, rows), offsets)
+    for tap in range(f["taps_y"]):
+        yield tap * f["tap_y_rows"], offsets
+
+
+def _depthwise_taps(fields: Fields, params: Parameters, used: Sequence[Bools]) -> Taps:
+    f = fields
+    channels = np.arange(f["blocks"] * (params.cols // params.unit))
+    outputs = np.arange(f["out_cols"]) * f["stride_x"]
+    for tap, group in np.ndindex(f["taps_y"], f["rows"] // f["group"]):
+        steps = [np.zeros(0, np.int64)]
+        for segment in range(f["taps_x"]):
+            rows = used[tap * f["taps_x"] + segment][group * f["group"] : (group + 1) * f["group"]]
+            pixels = np.unique(outputs[:, None] + np.flatnonzero(rows))
+            column = f["x"] + segment * f["tap_x_cols"] + pixels
+            inside = (column >= 0) & (column < f["width"])
+            steps.append(segment * f["tap_x_step"] + pixels[inside] * f["x_step"])
+        yield tap * f["tap_y_rows"] + group, (np.unique(np.concatenate(steps))[:, None] + channels).ravel()
+
+
+def _packed_taps(fields: Fields, params: Parameters, used: Sequence[Bools]) -> Taps:
+    f = fields
+    outputs = f["x"] + np.arange(f["out_cols"]) * f["x_step"]
+    for (chunk, segment), rows in zip(np.ndindex(f["taps_y"], f["taps_x"]), used, strict=True):
+        kernel_row, byte = np.divmod(chunk * f["rows"] + np.flatnonzero(rows), f["group"])
+        for below in np.unique(kernel_row):
+            column = outputs[:, None] + segment * f["tap_x_cols"] + byte[kernel_row == below]
+            yield int(below), np.unique(column[(column >= 0) & (column < f["width"])] // params.unit)
+
+
+_TAPS = {Mode.DENSE: _dense_taps, Mode.DEPTHWISE: _depthwise_taps, Mode.PACKED: _packed_taps}
 
 
 def output_units(fields: Fields, params: Parameters) -> Indices:
@@ -168,9 +194,9 @@ Access = tuple[Any, Indices, bool]
 """A memory (None: the scratchpad, else a base), places in it, and whether they are written."""
 
 
-def _accesses(opcode: Opcode, fields: Fields, params: Parameters) -> list[Access]:
+def _accesses(opcode: Opcode, fields: Fields, params: Parameters, used: Sequence[Bools] | None) -> list[Access]:
     if opcode is Opcode.COMPUTE:
-        read = np.union1d(input_units(fields, params), residual_units(fields, params))
+        read = np.union1d(input_units(fields, params, used), residual_units(fields, params))
         return [(None, read, False), (None, output_units(fields, params), True)]
     if opcode is Opcode.END:
         return []
@@ -180,7 +206,35 @@ def _accesses(opcode: Opcode, fields: Fields, params: Parameters) -> list[Access
     return [external, (None, transfer_units(opcode, fields, params), opcode is Opcode.LOAD)]
 
 
-def _overwrites_itself(fields: Fields, params: Parameters) -> bool:
+class _Weights:
+    """The weight stream: which vectors of each block are not all zero."""
+
+    def __init__(self, program: Program) -> None:
+        self._program = program
+        self._blocks: deque[Bools | None] = deque()
+
+    def put(self, fields: Fields) -> None:
+        """A WEIGHTS instruction."""
+        if fields["stream"] is Stream.TABLES:
+            return
+        blocks: list[Bools | None] = [None] * fields["blocks"]
+        if fields["base"] is Base.WEIGHTS:
+            data = np.frombuffer(self._program.weights, np.uint8, fields["bytes"], fields["offset"])
+            vectors = data.reshape(fields["blocks"], -1, self._program.params.cols).any(axis=2)
+            blocks = list(vectors[:, CONSTANT_VECTORS:])
+        self._blocks.extend(blocks)
+
+    def take(self, fields: Fields) -> list[Bools] | None:
+        """For each pass of a COMPUTE and each array row, whether any block has a weight there; None if unknown."""
+        sizes = tile_rows(fields)
+        blocks = [self._blocks.popleft() if self._blocks else None for _ in range(fields["blocks"])]
+        known = [block for block in blocks if block is not None and len(block) == sum(sizes)]
+        if len(known) != len(blocks):
+            return None
+        return [tile[::-1] for tile in np.split(np.any(known, axis=0), np.cumsum(sizes)[:-1])]
+
+
+def _overwrites_itself(fields: Fields, params: Parameters, used: Sequence[Bools] | None) -> bool:
     """Whether a COMPUTE may write a place before it has read it. In place, pixel by pixel, is sound."""
     f = fields
     output = output_units(f, params)
@@ -188,9 +242,10 @@ def _overwrites_itself(fields: Fields, params: Parameters) -> bool:
     if not same and np.intersect1d(residual_units(f, params), output).size:
         return True
     single = f["taps_y"] == f["taps_x"] == f["channels"] == f["stride_y"] == f["stride_x"] == 1
+    single &= f["mode"] is not Mode.PACKED
     pixel = f["rows"] == 1 if f["mode"] is Mode.DEPTHWISE else f["blocks"] == 1
     steps = all(f[name] == f[f"out_{name}"] for name in ("address", "bank", "row_step", "x_step"))
-    return not (single and pixel and steps) and bool(np.intersect1d(input_units(f, params), output).size)
+    return not (single and pixel and steps) and bool(np.intersect1d(input_units(f, params, used), output).size)
 
 
 def find_hazards(program: Program) -> tuple[Hazard, ...]:
@@ -204,6 +259,7 @@ def find_hazards(program: Program) -> tuple[Hazard, ...]:
     spaces: dict[Base | None, _Space] = {base: _Space(program.region_bytes(base)) for base in Base}
     spaces[None] = _Space(BANKS * params.bank_words * params.units)
     starts: dict[Opcode, list[dict[Opcode, int]]] = {opcode: [dict.fromkeys(_COUNTED, 0)] for opcode in Opcode}
+    weights = _Weights(program)
     hazards = []
     for index, (opcode, fields) in enumerate(program.decoded()):
         known = dict(starts[opcode][-1])
@@ -213,12 +269,15 @@ def find_hazards(program: Program) -> tuple[Hazard, ...]:
             for other, count in starts[engine][target].items():
                 known[other] = max(known[other], count)
         starts[opcode].append(known)
-        accesses = _accesses(opcode, fields, params)
+        used = weights.take(fields) if opcode is Opcode.COMPUTE else None
+        if opcode is Opcode.WEIGHTS:
+            weights.put(fields)
+        accesses = _accesses(opcode, fields, params, used)
         for space, places, writes in accesses:
             for engine, count, reason in spaces[space].needs(opcode, places, writes):
                 if count > known.get(engine, 0):
                     hazards.append(Hazard(index, opcode, engine, count, reason))
-        if opcode is Opcode.COMPUTE and _overwrites_itself(fields, params):
+        if opcode is Opcode.COMPUTE and _overwrites_itself(fields, params, used):
             hazards.append(Hazard(index, opcode, opcode, len(starts[opcode]) - 1, "overwrites what is read by"))
         for space, places, writes in accesses:
             spaces[space].record(opcode, places, writes, len(starts[opcode]) - 1)

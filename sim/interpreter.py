@@ -276,7 +276,8 @@ class Interpreter:
     # --- COMPUTE ------------------------------------------------------------------------------------------
 
     def _compute(self, fields: Fields) -> None:
-        sums_of_pass = self._depthwise_pass if fields["mode"] is Mode.DEPTHWISE else self._dense_pass
+        passes = {Mode.DENSE: self._dense_pass, Mode.DEPTHWISE: self._depthwise_pass, Mode.PACKED: self._packed_pass}
+        sums_of_pass = passes[fields["mode"]]
         if fields["residual"] and fields["mode"] is Mode.DEPTHWISE:
             self._check_residual_banks(fields)
         taps = fields["taps_y"] * fields["taps_x"] * fields["channels"]
@@ -285,12 +286,15 @@ class Interpreter:
             total: npt.NDArray[np.int32] | None = None
             for number in range(taps):
                 tap, channel = divmod(number, fields["channels"])
-                rows = fields["last_rows"] if channel == fields["channels"] - 1 else fields["rows"]
+                tap_y, tap_x = divmod(tap, fields["taps_x"])
+                last = channel == fields["channels"] - 1
+                if fields["mode"] is Mode.PACKED:
+                    last = tap_y == fields["taps_y"] - 1
+                rows = fields["last_rows"] if last else fields["rows"]
                 tile = self._take("tile")
                 if len(tile) != rows:
                     raise InterpreterError(f"the weight stream brings a tile of {len(tile)} rows, {rows} wanted")
                 weights = tile[::-1].view(np.int8).astype(np.float64)
-                tap_y, tap_x = divmod(tap, fields["taps_x"])
                 sums = sums_of_pass(fields, block, tap_y, tap_x, channel, weights).astype(np.int32)
                 if total is None:
                     total = sums
@@ -335,13 +339,35 @@ class Interpreter:
         """Sums of a pass, [out_rows, out_cols, cols], exact integers: array row r is tap (r / group, r mod group)."""
         cols = self.params.cols
         sums = np.zeros((fields["out_rows"], fields["out_cols"], cols))
-        for row, taps in enumerate(weights):
+        for row in np.flatnonzero(weights.any(axis=1)):
             group, column = divmod(row, fields["group"])
             pixels = np.arange(fields["out_cols"]) * fields["stride_x"] + column
             columns = fields["x"] + tap_x * fields["tap_x_cols"] + pixels
             offsets = pixels * fields["x_step"] + tap_x * fields["tap_x_step"] + block * (cols // self.params.unit)
-            sums += self._taps(self._axis(fields, tap_y, group), columns, offsets, cols, cols, fields) * taps
+            sums += self._taps(self._axis(fields, tap_y, group), columns, offsets, cols, cols, fields) * weights[row]
         return sums
+
+    def _packed_pass(
+        self, fields: Fields, block: int, chunk: int, segment: int, channel: int, weights: npt.NDArray[np.float64]
+    ) -> npt.NDArray[np.float64]:
+        """Sums of a pass, [out_rows, out_cols, cols], exact integers: array row r is the segment's tap chunk * rows + r."""
+        unit = self.params.unit
+        data = np.zeros((fields["out_rows"], fields["out_cols"], len(weights)))
+        for row in np.flatnonzero(weights.any(axis=1)):
+            kernel_row, byte = divmod(chunk * fields["rows"] + row, fields["group"])
+            columns = (
+                fields["x"] + segment * fields["tap_x_cols"] + byte + np.arange(fields["out_cols"]) * fields["x_step"]
+            )
+            bank, start, inside_rows = self._axis(fields, 0, kernel_row)
+            inside = inside_rows[:, None] & ((columns >= 0) & (columns < fields["width"]))
+            places = self._places(
+                np.where(inside, bank[:, None], 0), np.where(inside, start[:, None] + columns // unit, 0)
+            )
+            if (inside & ~self.written[places, columns % unit]).any():
+                raise InterpreterError(f"kernel row {kernel_row} byte {byte} reads bytes that were never written")
+            seen = self.scratchpad.view(np.int8)[places, columns % unit]
+            data[..., row] = np.where(inside, seen, fields["pad"])
+        return data @ weights
 
     def _check_residual_banks(self, fields: Fields) -> None:
         """The last pass of a block must leave the residual operand a bank on every row; see Depthwise mode."""

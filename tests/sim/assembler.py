@@ -50,6 +50,7 @@ class Layer:
     rounding: Rounding = Rounding.DOUBLE
     combine: Combine = Combine.ADD
     depthwise: bool = False
+    packed: bool = False  # the source image has a row's bytes as one pixel's channels
     residual: dict[str, int] = field(default_factory=dict)
     tables: np.ndarray | None = None
 
@@ -132,27 +133,33 @@ class Assembler:
         """WEIGHTS and COMPUTE of a whole layer; returns the COMPUTE's number."""
         if layer.tables is not None:
             self.stream(Stream.TABLES, np.ascontiguousarray(layer.tables, "<i4").tobytes(), waits)
-        tiles, shape = (self._depthwise if layer.depthwise else self._dense)(layer, source, residual is not None)
+        make = self._packed if layer.packed else self._depthwise if layer.depthwise else self._dense
+        tiles, shape = make(layer, source, residual is not None)
         blocks = -(-layer.weights.shape[3] // self.params.cols)
-        groups = shape["taps_y"] * shape["taps_x"]
-        sizes = {"tiles": shape["channels"], "rows": shape["rows"], "last_rows": shape["last_rows"]}
+        sizes = {"groups": shape["taps_y"] * shape["taps_x"], "tiles": shape["channels"]}
+        if layer.packed and shape["taps_x"] == 1:
+            sizes = {"groups": 1, "tiles": shape["taps_y"]}
         data = b"".join(self.constants(layer, block) + tiles[block] for block in range(blocks))
-        self.stream(Stream.TILES, data, waits, blocks=blocks, groups=groups, **sizes)
+        rows = {name: shape[name] for name in ("rows", "last_rows")}
+        self.stream(Stream.TILES, data, waits, blocks=blocks, **sizes, **rows)
         extra = dict(NO_RESIDUAL)
         if residual is not None:
             extra = NO_RESIDUAL | {"residual": 1, "res_address": residual.address, "res_bank": residual.bank}
             extra |= layer.residual
         pads_y, pads_x = layer.pads
+        pixel = layer.weights.shape[2] if layer.packed else 1
+        width = source.channels if layer.packed else source.width
+        place = source.place(-pads_y, 0 if layer.packed else -pads_x)
         number = self.emit(
             Opcode.COMPUTE, waits, combine=layer.combine, rounding=layer.rounding, blocks=blocks, out_rows=target.rows,
             out_cols=target.width, row_step=source.row_step, stride_y=layer.stride[0], stride_x=layer.stride[1],
-            y=-pads_y, x=-pads_x, height=source.rows, width=source.width, pad=layer.pad, out_address=target.address,
+            y=-pads_y, x=-pads_x * pixel, height=source.rows, width=width, pad=layer.pad, out_address=target.address,
             out_bank=target.bank, out_row_step=target.row_step, out_x_step=target.x_step, zero_point=layer.zero_point,
-            minimum=layer.minimum, maximum=layer.maximum, **source.place(-pads_y, -pads_x), **shape, **extra,
+            minimum=layer.minimum, maximum=layer.maximum, **place, **shape, **extra,
         )  # fmt: skip
         image_shape = (1, target.rows, target.width, target.channels)
-        place = (target.address, target.bank, target.row_step, target.x_step)
-        self.tensors.append(OnChipImage(name, image_shape, *place, number, number))
+        steps = (target.row_step, target.x_step)
+        self.tensors.append(OnChipImage(name, image_shape, target.address, target.bank, *steps, number, number))
         return number
 
     def constants(self, layer: Layer, block: int) -> bytes:
@@ -209,7 +216,7 @@ class Assembler:
                 for x in range(taps_x)
             ]
             blocks.append(b"".join(tiles))
-        out_cols = output_shape(layer, source)[1]
+        out_cols = output_shape(layer, (source.rows, source.width))[1]
         tap_cols = group * layer.dilation[1]
         span = (out_cols - 1) * layer.stride[1]
         period = span + 1
@@ -224,13 +231,44 @@ class Assembler:
         return blocks, shape
 
 
-def output_shape(layer: Layer, source: Image) -> tuple[int, int]:
-    """Rows and columns, with as many pads below and to the right as above and to the left."""
-    (height, width), sizes = layer.weights.shape[:2], (source.rows, source.width)
+    def _packed(self, layer: Layer, source: Image, residual: bool) -> tuple[list[bytes], dict[str, Any]]:
+        cols, vector = self.params.cols, self.params.vector
+        height, width, inputs, outputs = layer.weights.shape
+        segments = -(-width * inputs // vector)
+        group = -(-width * inputs // segments)
+        taps = height * group
+        rows = next(
+            rows for rows in range(min(taps, self.params.rows), 0, -1)
+            if all((min(t + rows, taps) - 1) // group - t // group < BANKS for t in range(0, taps, rows))
+        )  # fmt: skip
+        chunks = -(-taps // rows)
+        last = rows if segments > 1 else taps - (chunks - 1) * rows
+        padded = np.zeros((height, segments * group, -(-outputs // cols) * cols), np.int8)
+        padded[:, : width * inputs, :outputs] = layer.weights.reshape(height, -1, outputs)
+        blocks = []
+        for block in range(padded.shape[2] // cols):
+            part = padded[..., block * cols : (block + 1) * cols]
+            tiles = []
+            for chunk, segment in np.ndindex(chunks, segments):
+                tile = part[:, segment * group : (segment + 1) * group].reshape(-1, cols)[chunk * rows :][:rows]
+                fill = np.zeros(((last if chunk == chunks - 1 else rows) - len(tile), cols), np.int8)
+                tiles.append(np.concatenate([tile, fill])[::-1].tobytes())
+            blocks.append(b"".join(tiles))
+        shape = {
+            "mode": Mode.PACKED, "taps_y": chunks, "taps_x": segments, "channels": 1, "rows": rows, "last_rows": last,
+            "group": group, "period": 0, "x_step": layer.stride[1] * inputs, "tap_x_step": 0, "tap_y_rows": 0,
+            "tap_x_cols": group,
+        }  # fmt: skip
+        return blocks, shape
+
+
+def output_shape(layer: Layer, size: tuple[int, ...]) -> tuple[int, int]:
+    """Rows and columns for an input of `size`, with as many pads below and right as above and left."""
+    height, width = layer.weights.shape[:2]
     return tuple(
-        (size + 2 * pad - dilation * (kernel - 1) - 1) // stride + 1
-        for size, pad, dilation, kernel, stride in zip(
-            sizes, layer.pads, layer.dilation, (height, width), layer.stride, strict=True
+        (length + 2 * pad - dilation * (kernel - 1) - 1) // stride + 1
+        for length, pad, dilation, kernel, stride in zip(
+            size[:2], layer.pads, layer.dilation, (height, width), layer.stride, strict=True
         )
     )  # type: ignore[return-value]
 
@@ -262,8 +300,7 @@ def clamp(value: int, low: int, high: int) -> int:
 def expected(layer: Layer, x: np.ndarray, residual: np.ndarray | None = None) -> np.ndarray:
     """The layer in nested loops over plain integers; `x` is [rows, columns, channels]."""
     height, width, inputs, outputs = layer.weights.shape
-    size = Image(x.shape[0], x.shape[1], x.shape[2], 0, 0, 0)
-    rows, cols = output_shape(layer, size)
+    rows, cols = output_shape(layer, x.shape)
     weights, data = layer.weights.tolist(), x.tolist()
     result = np.zeros((rows, cols, outputs), np.int8)
     for oy, ox, c in np.ndindex(rows, cols, outputs):

@@ -31,17 +31,18 @@ def run(program: Program, **inputs: np.ndarray) -> InterpreterResult:
 def check(array: str, layer: Layer, x: np.ndarray, other: np.ndarray | None = None, **banks: int) -> None:
     """One layer from LOAD to STORE; `banks` has the first banks of source, residual operand and target."""
     assembler = Assembler(parse_array(array))
-    source = assembler.image(*x.shape, bank=banks.get("source", 0))
+    on_chip = (x.shape[0], 1, x.shape[1] * x.shape[2]) if layer.packed else x.shape
+    source = assembler.image(*on_chip, bank=banks.get("source", 0))
     assembler.load(source)
     operand, inputs = None, {"x": x}
     if other is not None:
         operand = assembler.image(*other.shape, bank=banks["residual"])
         assembler.load(operand, "r")
         inputs["r"] = other
-    target = assembler.image(*output_shape(layer, source), layer.weights.shape[3], bank=banks.get("target", 0))
+    target = assembler.image(*output_shape(layer, x.shape), layer.weights.shape[3], bank=banks.get("target", 0))
     assembler.layer(layer, source, target, residual=operand)
     assembler.store(target)
-    result = run(assembler.end(), **inputs)
+    result = run(assembler.end(), **(inputs | {"x": x.reshape(on_chip)}))
     wanted = expected(layer, x, other)
     np.testing.assert_array_equal(result.outputs["y"][0], wanted)
     np.testing.assert_array_equal(result.images["y"][0], wanted)
@@ -73,6 +74,20 @@ def test_depthwise(array: str, seed: int) -> None:
         pads=tuple(int(rng.integers(n)) for n in kernel), depthwise=True,
     )  # fmt: skip
     x = random_image(rng, int(rng.integers(5, 8)), int(rng.integers(5, 8)), channels)
+    check(array, layer, x, source=int(rng.integers(4)), target=int(rng.integers(4)))
+
+
+@pytest.mark.parametrize("array", ARRAYS)
+@pytest.mark.parametrize("seed", range(8))
+def test_packed(array: str, seed: int) -> None:
+    rng = np.random.default_rng([seed, *array.encode()])
+    kernel = tuple(int(n) for n in rng.integers(1, 6, 2))
+    inputs, outputs = int(rng.integers(1, 5)), int(rng.integers(1, 20))
+    layer = random_layer(
+        rng, kernel, inputs, outputs, stride=(int(rng.integers(1, 4)), 1 if inputs == 4 else int(rng.integers(1, 2))),
+        pads=tuple(int(rng.integers(n)) for n in kernel), packed=True,
+    )  # fmt: skip
+    x = random_image(rng, int(rng.integers(5, 8)), int(rng.integers(5, 8)), inputs)
     check(array, layer, x, source=int(rng.integers(4)), target=int(rng.integers(4)))
 
 

@@ -1,0 +1,68 @@
+"""The `tilewright` command: it finds the sub-command, and turns whatever stops one into a line and an exit status."""
+
+import importlib.metadata
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from .errors import CommandError, Status, explain
+
+__all__ = ["main"]
+
+
+class Commands(click.Group):
+    """The sub-commands, imported when asked for: `--help` need not wait for simulators and compilers."""
+
+    NAMES = ("check", "generate", "compile", "run")
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        """In the order of a working day."""
+        return list(self.NAMES)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        """The sub-command of that name."""
+        if name not in self.NAMES:
+            return None
+        module = importlib.import_module(f".{name}", __package__)
+        command: click.Command = getattr(module, f"{name}_command")
+        return command
+
+    def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any) -> Any:  # type: ignore[override]
+        """Run, and end the process with an exit status of `Status`."""
+        extra |= {"standalone_mode": False}
+        try:
+            # Without standalone mode click returns the status of --help and --version.
+            status = super().main(args, prog_name or "tilewright", **extra)
+            sys.stdout.flush()
+        except (KeyboardInterrupt, click.Abort):
+            CommandError("interrupted", Status.INTERRUPTED).show()
+            status = Status.INTERRUPTED
+        except BrokenPipeError:
+            # Whoever read our output has seen enough; Python must not try again on its way out.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            status = Status.DONE
+        except Exception as error:
+            known = explain(error)
+            if known is None:
+                raise
+            known.show()
+            status = known.exit_code
+        sys.exit(int(status) if isinstance(status, int) else Status.DONE.value)
+
+
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="""MODEL is an int8 .tflite file, a program made by `tilewright compile`, or `digits`, the network that ships with
+    Tilewright. TARGET is --array RxC or --config FILE.
+
+    \b
+    Exit status: 0 done and equal; 2 a user's error; 3 unsupported; 4 mismatch;
+    5 the hardware stopped.""",
+)
+@click.version_option(importlib.metadata.version("tilewright"), message="tilewright %(version)s")
+def main() -> None:
+    """Turn a quantized neural network into an accelerator and a program for it, and prove both."""

@@ -1,0 +1,49 @@
+"""MODEL: a `.tflite` file, a program, or the word `digits`."""
+
+from pathlib import Path
+
+from ..examples import digits
+from ..hw.params import Parameters
+from ..hw.program import Program
+from ..mapper.ir import Graph
+from ..mapper.tflite import read_tflite
+from .errors import CommandError, cannot_read
+
+__all__ = ["check_target", "open_model"]
+
+_PROGRAM_START = b"\x89TWP"
+_SHIPPED = {"digits": digits.MODEL}
+
+
+def open_model(name: str) -> Graph | Program:
+    """Read a model or a program. Raises `CommandError`, `ModelError`, `ProgramError` or `UnsupportedError`."""
+    path = _SHIPPED.get(name) or Path(name)
+    try:
+        with path.open("rb") as file:
+            start = file.read(len(_PROGRAM_START))
+    except (OSError, ValueError) as error:
+        if isinstance(error, ValueError):  # A zero byte in the name.
+            raise CommandError(f"cannot read {name!r}: not a file name") from None
+        raise cannot_read(path, error) from None
+    try:
+        return Program.load(path) if start == _PROGRAM_START else read_tflite(path)
+    except OSError as error:
+        raise cannot_read(path, error) from None
+
+
+def check_target(name: str, program: Program, params: Parameters | None) -> None:
+    """Refuse a program that was made for other parameters than the target's."""
+    if params is None or program.params.fingerprint == params.fingerprint:
+        return
+    made, wanted = program.params, params
+    if made.array == wanted.array:
+        differ = [
+            f"{field} {getattr(made, field)}, not {getattr(wanted, field)}"
+            for field in made.__dataclass_fields__
+            if getattr(made, field) != getattr(wanted, field)
+        ]
+        raise CommandError(f"{name}: the program was made for another configuration: {', '.join(differ)}")
+    raise CommandError(
+        f"{name}: the program was made for another configuration: {made.array} (fingerprint {made.fingerprint:016x}), "
+        f"not {wanted.array} ({wanted.fingerprint:016x})"
+    )
