@@ -78,10 +78,13 @@ def _stream(fields: Fields) -> str:
 
 def _compute(fields: Fields) -> str:
     f = fields
-    depthwise = f["mode"] is Mode.DEPTHWISE
     passes = f"{f['taps_y']}x{f['taps_x']}x{f['channels']}"
-    kind = f"depthwise group {f['group']} period {f['period']}" if depthwise else "dense"
-    rows = f"rows {f['rows']}" if f["channels"] == 1 or depthwise else f"rows {f['rows']}/{f['last_rows']}"
+    kind = f["mode"].name.lower()
+    if f["mode"] is not Mode.DENSE:
+        kind += f" group {f['group']}"
+    if f["mode"] is Mode.DEPTHWISE:
+        kind += f" period {f['period']}"
+    rows = f"rows {f['rows']}" if f["rows"] == f["last_rows"] else f"rows {f['rows']}/{f['last_rows']}"
     parts = [
         f"{kind} {f['out_rows']}x{f['out_cols']} blocks {f['blocks']} passes {passes} {rows}",
         f"stride {f['stride_y']},{f['stride_x']} tap {f['tap_y_rows']},{f['tap_x_cols']}",

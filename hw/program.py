@@ -38,8 +38,8 @@ from .isa import (
 from .params import BANKS, Parameters
 
 __all__ = [
-    "AcceleratorRun", "Fields", "HostStep", "HostTensor", "LayerInfo", "OnChipImage", "Program", "ProgramError",
-    "TensorInfo", "check_fields", "decode", "encode", "minimum_period", "resolve_wait", "stream_bytes",
+    "STREAM_ALIGNMENT", "AcceleratorRun", "Fields", "HostStep", "HostTensor", "LayerInfo", "OnChipImage", "Program",
+    "ProgramError", "TensorInfo", "check_fields", "decode", "encode", "minimum_period", "resolve_wait", "stream_bytes",
     "tile_rows", "verify_program",
 ]  # fmt: skip
 
@@ -48,6 +48,9 @@ Fields = dict[str, Any]
 
 MAGIC = b"\x89TWP\r\n\x1a\n"
 VERSION = 1
+STREAM_ALIGNMENT = 16
+"""A WEIGHTS stream starts at a multiple of this many bytes; the base registers are multiples of it too."""
+
 _ZERO_FIELDS = ("reserved", "unused")
 _SECTIONS = (b"HEAD", b"CODE", b"WGTS", b"HOST")
 _SECTION = struct.Struct("<4sQI")
@@ -470,6 +473,8 @@ def stream_bytes(fields: Fields, params: Parameters) -> int:
 
 def _check_weights(fields: Fields, params: Parameters) -> None:
     _require(fields["base"] in DATA_BASES, f"base: {fields['base'].name} holds no data")
+    aligned = fields["offset"] % STREAM_ALIGNMENT == 0
+    _require(aligned, f"offset: {fields['offset']} is not a multiple of {STREAM_ALIGNMENT}")
     if fields["stream"] is Stream.TILES:
         _at_least_one(fields, "blocks", "groups", "tiles", "rows", "last_rows")
         for name in ("rows", "last_rows"):

@@ -58,8 +58,11 @@ def choose_banks(network: Network, tilings: Mapping[str, Tiling]) -> dict[str, i
 def shares_place(network: Network, layer: Layer, source: str) -> bool:
     """Whether the output may replace an image that the layer reads: pixel by pixel, each read before it is written.
 
-    That needs the same layout, no later reader, and no step that reads the place of a pixel already written.
+    That needs the same layout, no later reader, and no step that reads the place of a pixel already written. Only computed images are
+    replaced: one that is loaded may still be on its way while the layer works on its first rows.
     """
+    if all(source != other.output for other in network.layers):
+        return False
     if network.images[source].layout != network.images[layer.output].layout or layer.batch != 1:
         return False
     if network.readers(source)[-1] is not layer:

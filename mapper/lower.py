@@ -1,5 +1,6 @@
 """One graph operator to one layer. Images are named by their tensors here; `legalize.py` puts the right cut in."""
 
+import functools
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -9,15 +10,18 @@ import numpy as np
 from ..hw.isa import Combine, Mode, Rounding
 from ..hw.params import Parameters
 from ..sim.arithmetic import wrap_int32
+from ..sim.operators import add
 from .average import find_average
 from .errors import UnsupportedError
 from .ir import Add, AveragePool2D, Conv2D, DepthwiseConv2D, FullyConnected, MaxPool2D, Operator, Tensor
 from .layer import Array, Constants, Layer, Pair, Region, Residual, uniform
-from .residual import find_residual
+from .residual import ResidualTables, find_residual
 from .rounding import single_factors
 from .window import Window, find_window, inside_counts
 
 __all__ = ["Layout", "lower"]
+
+Triple = tuple[int, int, int]
 
 Layout = tuple[int, int, int]
 """Rows, width, channels."""
@@ -212,7 +216,7 @@ def _add(operator: Add, tensors: Mapping[str, Tensor], params: Parameters, layou
         raise refused(operator, "an operand is a constant", "fold it into a bias before export")
     if first.shape != second.shape:
         raise refused(operator, f"operands of shapes {first.shape} and {second.shape} broadcast", "give them one shape")
-    tables = find_residual(operator, tensors)
+    tables = _addition_tables(operator, tensors)
     if tables is None:
         raise refused(operator, "no tables give its exact sums", "it runs on the host")
     rows, width, channels = layout
@@ -221,15 +225,33 @@ def _add(operator: Add, tensors: Mapping[str, Tensor], params: Parameters, layou
     layer = _layer(operator, tensors, operator.first, window, weights, Mode.DEPTHWISE, 0)
     residual = Residual(
         image=operator.second,
-        table_a=tables.table_a,
-        table_b=tables.table_b,
+        table_a=tables.first,
+        table_b=tables.second,
         offset=tables.offset,
         shift=tables.shift,
-        tie=tables.tie,
+        tie=bool(tables.tie),
         zero_point=tables.zero_point,
-        clamp=operator.clamp,
+        clamp=(tables.minimum, tables.maximum),
     )
     return _whole(replace(layer, zero_point=0, clamp=FULL_RANGE, residual=residual), uniform(channels, 0, *IDENTITY))
+
+
+def _addition_tables(operator: Add, tensors: Mapping[str, Tensor]) -> ResidualTables | None:
+    """Tables that give the kernel's result for every pair of operands."""
+    quantized = [tensors[name] for name in (operator.first, operator.second, operator.output)]
+    scales = tuple(tensor.scale for tensor in quantized)
+    zero_points = tuple(tensor.zero_point for tensor in quantized)
+    return _find_tables(operator.multipliers, operator.shifts, scales, zero_points, operator.clamp)
+
+
+@functools.cache
+def _find_tables(
+    multipliers: Triple, shifts: Triple, scales: tuple[float, float, float], zero_points: Triple, clamp: Pair
+) -> ResidualTables | None:
+    values = np.arange(-128, 128).astype(np.int8)
+    first, second = np.meshgrid(values, values, indexing="ij")
+    truth = add(first, second, zero_points=zero_points, multipliers=multipliers, shifts=shifts, clamp=clamp)
+    return find_residual(truth, scales=scales, zero_points=zero_points, clamp=clamp)
 
 
 def _pool(operator: AveragePool2D | MaxPool2D, tensors: Mapping[str, Tensor], pad: int) -> tuple[Layer, Window]:
@@ -242,15 +264,15 @@ def _pool(operator: AveragePool2D | MaxPool2D, tensors: Mapping[str, Tensor], pa
 
 def _average(operator: AveragePool2D, tensors: Mapping[str, Tensor]) -> Layer:
     layer, window = _pool(operator, tensors, 0)
-    regions, rounding = [], set()
+    regions, roundings = [], set()
     for *rectangle, taps in inside_counts(window):
         found = find_average(taps)
         if found is None:
             raise refused(operator, f"no factors give the exact mean of {taps} elements", "it runs on the host")
-        constants = uniform(layer.outputs, found.bias, found.multiplier, found.shift)
-        regions.append(Region(*rectangle, constants))
-        rounding.add(found.rounding)
-    return replace(layer, regions=tuple(regions), rounding=rounding.pop())
+        multiplier, shift, rounding = found
+        regions.append(Region(*rectangle, uniform(layer.outputs, 0, multiplier, shift)))
+        roundings.add(rounding)
+    return replace(layer, regions=tuple(regions), rounding=roundings.pop())
 
 
 def _maximum(operator: MaxPool2D, tensors: Mapping[str, Tensor]) -> Layer:

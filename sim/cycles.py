@@ -1,8 +1,8 @@
 """The cycle model: when every instruction finishes, from the program and the parameters alone.
 
 The engines are processes on a common clock, as in `docs/architecture.md`: a controller that fetches and hands out
-instructions, LOAD, WEIGHTS, COMPUTE and STORE, and the read channel that three of them share. Nothing is simulated below
-a pass of the array, a burst of the bus, or a vector of a stream. Cycle 0 is the one of the start.
+instructions, LOAD, WEIGHTS, COMPUTE and STORE, and the read channel that three of them share. Nothing is simulated
+below a pass of the array, a burst of the bus, or a vector of a stream. Cycle 0 is the one of the start.
 """
 
 import heapq
@@ -197,11 +197,11 @@ class _ReadChannel:
         self._clock, self._memory, self._latencies = clock, memory, latencies
         self._asked = _Signal(clock)
         self._answered = _Signal(clock)
-        self._wanted: dict[Opcode, int] = {}
-        self._given: dict[Opcode, list[int]] = {}
+        self._wanted: dict[str, int] = {}
+        self._given: dict[str, list[int]] = {}
         self._beats = _Beats(memory)
 
-    def read(self, client: Opcode, beats: int) -> Generator[Any, None, list[int]]:
+    def read(self, client: str, beats: int) -> Generator[Any, None, list[int]]:
         """Ask for a burst; gives the cycles in which the client sees its beats."""
         self._wanted[client] = beats
         self._asked.give()
@@ -211,7 +211,7 @@ class _ReadChannel:
 
     def serve(self) -> _Process:
         """The channel's own process."""
-        clients = (Opcode.END, Opcode.WEIGHTS, Opcode.LOAD)
+        clients = ("controller", "weights", "load")
         former = 0
         flying: deque[int] = deque()
         while True:
@@ -250,6 +250,8 @@ class _Machine:
         self._completions = [0] * len(self._instructions)
         self._tokens: dict[Opcode, list[int]] = {engine: [] for engine in _COUNTED}  # the cycle of each
         self._queues: dict[Opcode, deque[int]] = {opcode: deque() for opcode in Opcode}
+        self._fetched: list[int] = []  # the cycle of each instruction's last beat
+        self._handed_out = 0
         self._dispatched = [0] * len(self._instructions)
         self._changed = _Signal(self._clock)  # tokens, queues
         # The weight stream. For each vector the cycle in which it reaches the head, and the beats that leave with it;
@@ -270,8 +272,8 @@ class _Machine:
 
     def run(self) -> Prediction:
         processes = (
-            self._channel.serve(), self._fetch(), self._load(), self._write_vectors(), self._weights(), self._hand_out(),
-            self._compute(), self._store(), self._end(),
+            self._channel.serve(), self._fetch(), self._dispatch(), self._load(), self._write_vectors(),
+            self._weights(), self._hand_out(), self._compute(), self._store(), self._end(),
         )  # fmt: skip
         for process in processes:
             self._clock.resume(process, 0)
@@ -284,26 +286,34 @@ class _Machine:
     # --- Instructions and tokens --------------------------------------------------------------------------
 
     def _fetch(self) -> _Process:
-        """Read the program ahead and hand each instruction to its engine's queue, in order."""
-        clock, lat = self._clock, self._latencies
+        """Read the program ahead of what was handed out."""
+        lat = self._latencies
         per_beat = INSTRUCTION_BYTES // self._params.axi_bytes
-        arrivals: list[int] = []
-        beats: list[int] = []
         left = len(self._instructions) * per_beat
+        beats: list[int] = []
         yield lat.start
-        for index, (opcode, _) in enumerate(self._instructions):
-            while left and len(arrivals) - index < lat.fetch_ahead - lat.burst_beats // per_beat:
-                size = min(left, lat.burst_beats)
-                left -= size
-                beats += yield from self._channel.read(Opcode.END, size)
-                arrivals = beats[per_beat - 1 :: per_beat]
-            yield arrivals[index] + lat.fetched
-            while len(self._queues[opcode]) >= lat.queue:
+        while left:
+            size = min(left, lat.burst_beats)
+            while len(beats) + size - self._handed_out * per_beat > lat.fetch_ahead * per_beat:
                 yield self._changed
-            self._dispatched[index] = clock.now
+            beats += yield from self._channel.read("controller", size)
+            left -= size
+            self._fetched = beats[per_beat - 1 :: per_beat]
+            self._changed.give()
+
+    def _dispatch(self) -> _Process:
+        """Hand each instruction to its engine's queue, in order, one per cycle."""
+        for index, (opcode, _) in enumerate(self._instructions):
+            while len(self._fetched) <= index:
+                yield self._changed
+            yield self._fetched[index] + self._latencies.fetched
+            while len(self._queues[opcode]) >= self._latencies.queue:
+                yield self._changed
+            self._dispatched[index] = self._clock.now
+            self._handed_out += 1
             self._queues[opcode].append(index)
             self._changed.give()
-            yield clock.now + 1
+            yield self._clock.now + 1
 
     def _next(self, opcode: Opcode) -> Generator[Any, None, tuple[int, Fields]]:
         """The engine's next instruction, its tokens given; now is the cycle in which it leaves the gate."""
@@ -328,12 +338,11 @@ class _Machine:
 
     def _end(self) -> _Process:
         index, _ = yield from self._next(Opcode.END)
-        while any(len(self._tokens[engine]) < self._count(engine) for engine in _COUNTED):
-            yield self._changed
+        for engine in _COUNTED:
+            count = sum(opcode is engine for opcode, _ in self._instructions)
+            while len(self._tokens[engine]) < count:
+                yield self._changed
         self._total = self._completions[index] = self._clock.now + self._latencies.finish
-
-    def _count(self, engine: Opcode) -> int:
-        return sum(opcode is engine for opcode, _ in self._instructions)
 
     def _split(self, start: int, size: int) -> Iterator[tuple[int, int]]:
         """Bytes and beats of the bursts of a run; bursts end at multiples of the longest."""
@@ -361,7 +370,7 @@ class _Machine:
                         yield self._loaded
                     if gone > 0:
                         yield self._load_beats_gone[gone - 1] + 1
-                    self._bursts.append((yield from self._channel.read(Opcode.LOAD, beats)))
+                    self._bursts.append((yield from self._channel.read("load", beats)))
                     asked += beats
                     self._loaded.give()
 
@@ -417,7 +426,7 @@ class _Machine:
                     yield self._stream
                 if gone > 0:
                     yield self._beats_gone[gone - 1] + 1
-                arrivals += yield from self._channel.read(Opcode.WEIGHTS, beats)
+                arrivals += yield from self._channel.read("weights", beats)
                 asked += beats
                 while number < count and (number + 1) * cols <= len(arrivals) * beat_bytes:
                     end = (number + 1) * cols

@@ -26,7 +26,7 @@ __all__ = ["Build", "Progress", "SimulationError", "Tool", "ToolError", "cache_f
 
 _OLDEST = (5, 36)
 _FLAGS = ("--timing", "-O3", "-Wno-lint", "-Wno-style", "--x-assign", "fast", "--x-initial", "fast", "--output-split", "20000")
-_OPTIMIZE = "-O2"
+_OPTIMIZE = "-O1"
 
 
 class ToolError(RuntimeError):

@@ -71,10 +71,10 @@ class NetworkBuilder:
         )
 
     def add(self, first: str, second: str) -> str:
-        scales = [float(np.float32(scale)) for scale in self.random.uniform(0.01, 0.04, 3)]
-        multipliers, shifts = add_factors(*scales)
+        scale = self._scale()
+        multipliers, shifts = add_factors(self.tensors[first].scale, self.tensors[second].scale, scale)
         return self._operator(
-            Add, first=first, second=second, multipliers=multipliers, shifts=shifts, clamp=self._clamp()
+            Add, first=first, second=second, multipliers=multipliers, shifts=shifts, clamp=self._clamp(), scale=scale
         )
 
     def average(self, source: str, kernel: Any = 2, *, stride: Any = 1, padding: Any = VALID) -> str:
@@ -134,19 +134,26 @@ class NetworkBuilder:
             clamp=self._clamp(),
         )
 
-    def _operator(self, kind: type[Operator], zero_point: int | None = None, **fields: Any) -> str:
+    def _operator(
+        self, kind: type[Operator], zero_point: int | None = None, scale: float | None = None, **fields: Any
+    ) -> str:
         index = len(self.operators)
         operator = kind(index=index, name=f"{index}:{kind.KIND}", output=f"t{len(self.tensors)}", **fields)
         self.operators.append(operator)
-        return self._tensor(output_shape(operator, self.tensors), zero_point=zero_point)
+        return self._tensor(output_shape(operator, self.tensors), zero_point=zero_point, scale=scale)
 
-    def _tensor(self, shape: tuple[int, ...], data: Any = None, zero_point: int | None = None) -> str:
+    def _tensor(
+        self, shape: tuple[int, ...], data: Any = None, zero_point: int | None = None, scale: float | None = None
+    ) -> str:
         name = f"t{len(self.tensors)}"
         point = int(self.random.integers(-128, 128)) if zero_point is None else zero_point
-        quantization = Quantization((0.05,), (0 if data is not None else point,))
+        quantization = Quantization((scale or self._scale(),), (0 if data is not None else point,))
         dtype = "int8" if data is None else str(data.dtype)
         self.tensors[name] = Tensor(name, shape, dtype, quantization, data)
         return name
+
+    def _scale(self) -> float:
+        return float(np.float32(self.random.uniform(0.01, 0.04)))
 
     def _weights(self, shape: tuple[int, ...]) -> str:
         return self._tensor(shape, self.random.integers(-128, 128, shape).astype(np.int8))

@@ -1,13 +1,12 @@
-"""Small programs by hand: a tiny assembler for one layer after the other, and nested loops that say what they must give."""
+"""Small programs by hand: a tiny assembler for one layer after the other, and nested loops that give the answers."""
 
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-
 from tilewright.hw.isa import Base, Combine, Mode, Opcode, Rounding, Stream
 from tilewright.hw.params import BANKS, Parameters
-from tilewright.hw.program import OnChipImage, Program, TensorInfo, encode
+from tilewright.hw.program import STREAM_ALIGNMENT, OnChipImage, Program, TensorInfo, encode
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,7 @@ class Image:
 
 @dataclass(frozen=True)
 class Layer:
-    """Weights [kernel rows, kernel columns, input channels (1: depthwise), output channels] and all that follows them."""
+    """Weights [kernel rows, kernel columns, input channels (1: depthwise), output channels] and what comes with them."""
 
     weights: np.ndarray
     bias: np.ndarray
@@ -120,6 +119,7 @@ class Assembler:
 
     def stream(self, stream: Stream, data: bytes, waits: Any = None, **fields: int) -> int:
         """WEIGHTS of new data."""
+        self.weights += bytes(-len(self.weights) % STREAM_ALIGNMENT)
         offset = len(self.weights)
         self.weights += data
         shape = dict.fromkeys(("blocks", "groups", "tiles", "rows", "last_rows"), 1) | fields
@@ -128,7 +128,13 @@ class Assembler:
         )
 
     def layer(
-        self, layer: Layer, source: Image, target: Image, name: str = "y", residual: Image | None = None, waits: Any = None
+        self,
+        layer: Layer,
+        source: Image,
+        target: Image,
+        name: str = "y",
+        residual: Image | None = None,
+        waits: Any = None,
     ) -> int:
         """WEIGHTS and COMPUTE of a whole layer; returns the COMPUTE's number."""
         if layer.tables is not None:
@@ -334,9 +340,10 @@ def random_layer(rng: np.random.Generator, kernel: tuple[int, int], inputs: int,
     shift[typical] = rng.integers(36, 42, outputs)[typical]
     multiplier = rng.integers(0, 1 << 31, outputs)
     multiplier[typical] |= 1 << 30
+    small = rng.integers(-5000, 5000, outputs)
     return Layer(
         weights=rng.integers(-128, 128, (*kernel, inputs, outputs)).astype(np.int8),
-        bias=np.where(rng.random(outputs) < 0.1, rng.integers(-(1 << 31), 1 << 31, outputs), rng.integers(-5000, 5000, outputs)),
+        bias=np.where(rng.random(outputs) < 0.1, rng.integers(-(1 << 31), 1 << 31, outputs), small),
         multiplier=multiplier,
         shift=shift,
         rounding=Rounding(int(rng.integers(2))),
