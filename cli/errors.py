@@ -10,6 +10,8 @@ import click
 
 from ..hw.program import ProgramError
 from ..mapper.errors import ModelError, UnsupportedError
+from ..sim.interpreter import InterpreterError
+from ..sim.verilator import SimulationError, ToolError
 
 __all__ = ["CommandError", "Status", "cannot_read", "cannot_write", "explain"]
 
@@ -62,8 +64,15 @@ def explain(error: Exception) -> CommandError | None:
             return CommandError(error.format_message())
         case UnsupportedError():
             return CommandError(f"unsupported: {error}", Status.UNSUPPORTED, [f"hint: {error.hint}"])
-        case ModelError() | ProgramError():
+        case ModelError() | ProgramError() | ToolError():
             return CommandError(str(error))
+        case InterpreterError():
+            return CommandError(f"mismatch: the interpreter cannot run the program: {error}", Status.MISMATCH)
+        case SimulationError():
+            first, *rest = str(error).splitlines()
+            return CommandError(f"stopped: {first}", Status.STOPPED, rest[-20:])
+        case OSError() if error.filename:
+            return CommandError(f"{error.filename}: {_reason(error)}")
     return None
 
 

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 from .errors import CommandError, cannot_write
 
-__all__ = ["check_writable", "json_bytes", "write_files"]
+__all__ = ["Content", "check_writable", "json_bytes", "write_files"]
 
 Content = bytes | Callable[[BinaryIO], object]
 

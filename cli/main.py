@@ -1,9 +1,13 @@
 """The `tilewright` command: it finds the sub-command, and turns whatever stops one into a line and an exit status."""
 
+import contextlib
+import importlib
 import importlib.metadata
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import click
@@ -35,7 +39,8 @@ class Commands(click.Group):
         extra |= {"standalone_mode": False}
         try:
             # Without standalone mode click returns the status of --help and --version.
-            status = super().main(args, prog_name or "tilewright", **extra)
+            with _tidy_end():
+                status = super().main(args, prog_name or "tilewright", **extra)
             sys.stdout.flush()
         except (KeyboardInterrupt, click.Abort):
             CommandError("interrupted", Status.INTERRUPTED).show()
@@ -53,7 +58,20 @@ class Commands(click.Group):
         sys.exit(int(status) if isinstance(status, int) else Status.DONE.value)
 
 
+@contextlib.contextmanager
+def _tidy_end() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP unwind like an exception, so that temporary files and simulators go too."""
+    endings = (signal.SIGTERM, signal.SIGHUP) if threading.current_thread() is threading.main_thread() else ()
+    former = [(ending, signal.signal(ending, lambda number, frame: sys.exit(128 + number))) for ending in endings]
+    try:
+        yield
+    finally:
+        for ending, handler in former:
+            signal.signal(ending, handler)
+
+
 @click.group(
+    "tilewright",
     cls=Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="""MODEL is an int8 .tflite file, a program made by `tilewright compile`, or `digits`, the network that ships with

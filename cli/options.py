@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -51,18 +51,18 @@ def read_target(array: str | None, config: Path | None, axi_bits: int | None = N
     """The parameters that the options of TARGET stand for; None if there were none. Raises `CommandError`."""
     if array is not None and config is not None:
         raise CommandError("--array and --config: give one of them")
-    try:
-        if array is not None:
+    if array is not None:
+        try:
             params = parse_array(array)
-        elif config is not None:
-            params = _read_config(config)
-        elif axi_bits is not None:
-            raise CommandError("--axi-bits: needs --array or --config")
-        else:
-            return None
-        return params if axi_bits is None else Parameters(**asdict(params) | {"axi_bits": axi_bits})
-    except ValueError as error:
-        raise CommandError(str(error)) from None
+        except ValueError as error:
+            raise CommandError(f"--array {array}: {error}") from None
+    elif config is not None:
+        params = _read_config(config)
+    elif axi_bits is not None:
+        raise CommandError("--axi-bits: needs --array or --config")
+    else:
+        return None
+    return params if axi_bits is None else replace(params, axi_bits=axi_bits)
 
 
 def require_target(array: str | None, config: Path | None) -> Parameters:

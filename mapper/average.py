@@ -19,8 +19,8 @@ def find_average(count: int) -> tuple[int, int, Rounding] | None:
 
     ``count`` is 1 or more. The result is proven for all sums from -128 to 127 times ``count``; None if there is none.
 
-    A multiplier just above 2**shift / count moves every sum away from zero, so that a negative tie, too, rounds away from
-    zero in single rounding, and by too little to move anything else while 128 * count**2 is below 2**shift.
+    A multiplier just above 2**shift / count moves every sum away from zero, so that a negative tie, too, rounds away
+    from zero in single rounding, and by too little to move anything else while 128 * count**2 is below 2**shift.
     """
     if count < 1:
         raise ValueError(f"count: {count} is not 1 or more")

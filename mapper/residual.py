@@ -10,8 +10,8 @@ __all__ = ["ResidualTables", "find_residual"]
 
 _ENTRY_MIN, _ENTRY_MAX = -(1 << 27), (1 << 27) - 1
 _SHIFT_MAX = 27  # half a unit must fit the offset
-_SHIFTS_TRIED = 10
-_ROUNDS = 600
+_SHIFTS_TRIED = 4
+_ROUNDS = 64
 _UNBOUNDED = 1 << 40
 
 Int64Array = npt.NDArray[np.int64]
@@ -51,26 +51,25 @@ def find_residual(
 ) -> ResidualTables | None:
     """Find tables that give ``truth``, an int8 [256, 256], for every pair of operands; operand -128 comes first.
 
-    ``scales`` and ``zero_points`` are (first, second, output), ``clamp`` the inclusive range of ``truth``. They say where to
-    look; what counts is ``truth``, of which all 65,536 pairs are checked. None if no tables were found.
+    ``scales`` and ``zero_points`` are (first, second, output), ``clamp`` the inclusive range of ``truth``. They say
+    where to look; what counts is ``truth``, of which all 65,536 pairs are checked. None if no tables were found.
 
-    With shift F, the sum of a pair's entries must lie between two of the thresholds ``(output - zero point) * 2**F - offset``
-    (one more for negative ones with the tie): bounds on a sum of two unknowns. Such a system is solved, or shown to have no
-    solution, by shortest paths (Bellman and Ford), here from the rounded exact entries, which need few corrections.
+    With shift F, the sum of a pair's entries must lie between two of the thresholds
+    ``(output - zero point) * 2**F - offset`` (one more for negative ones with the tie): bounds on a sum of two
+    unknowns. Such a system is solved by shortest paths (Bellman and Ford), here from the rounded exact entries, which
+    need few corrections. Where it has no solution, the corrections go on without end.
     """
     if truth.shape != (256, 256) or truth.min() < clamp[0] or truth.max() > clamp[1]:
         raise ValueError(f"truth: {truth.shape} within {truth.min()}..{truth.max()} is not (256, 256) within {clamp}")
     levels = truth.astype(np.int64) - zero_points[2]
-    for shift, tie, first, second, offset in _starts(scales, zero_points):
+    for shift, tie, offset, *start in _starts(scales, zero_points):
         lower = np.where(truth == clamp[0], -_UNBOUNDED, _threshold(levels, shift, tie, offset))
         upper = np.where(truth == clamp[1], _UNBOUNDED, _threshold(levels + 1, shift, tie, offset) - 1)
-        solution = _solve(lower, upper, first, second)
+        solution = _solve(lower, upper, *start)
         if solution is None:
             continue
-        tables = ResidualTables(
-            *(np.roll(table, -128).astype(np.int32) for table in solution),
-            offset=offset, tie=tie, shift=shift, zero_point=zero_points[2], minimum=clamp[0], maximum=clamp[1],
-        )  # fmt: skip
+        first, second = (np.roll(table, -128).astype(np.int32) for table in solution)
+        tables = ResidualTables(first, second, offset, tie, shift, zero_points[2], *clamp)
         if np.array_equal(tables.outputs(), truth):
             return tables
     return None
@@ -78,8 +77,8 @@ def find_residual(
 
 def _starts(
     scales: tuple[float, float, float], zero_points: tuple[int, int, int]
-) -> Iterator[tuple[int, int, Int64Array, Int64Array, int]]:
-    """Shift, tie, both tables, operand -128 first, and offset: where to look, the finest resolution first."""
+) -> Iterator[tuple[int, int, int, Int64Array, Int64Array]]:
+    """Shift, tie, offset and both tables, operand -128 first: where to look, the finest resolution first."""
     steps = [scale / scales[2] for scale in scales[:2]]
     ramps = [step * (np.arange(-128, 128) + 0.5) for step in steps]
     constant = -sum(step * (zero_point + 0.5) for step, zero_point in zip(steps, zero_points, strict=False))
@@ -96,7 +95,7 @@ def _starts(
                 continue
             tables = [np.rint((ramp + fixed) * 2.0**shift) for ramp, fixed in zip(ramps, constants, strict=True)]
             first, second = (np.clip(table, _ENTRY_MIN, _ENTRY_MAX).astype(np.int64) for table in tables)
-            yield shift, tie, first, second, (1 << shift >> 1) + (0 if tie else round(constant * 2.0**shift))
+            yield shift, tie, (1 << shift >> 1) + (0 if tie else round(constant * 2.0**shift)), first, second
 
 
 def _threshold(levels: Int64Array, shift: int, tie: int, offset: int) -> Int64Array:

@@ -54,13 +54,15 @@ def tile(network: Network, params: Parameters) -> dict[str, Tiling]:
     best: list[tuple[float, tuple[Tiling, ...]]] = [(0, ())]
     previous = None
     for layer in network.layers:
+        tails = [_tail(previous, chosen[-1], params) if previous else [] for _, chosen in best]
         extended = []
         for candidate in candidates(layer, params):
             own = cost(layer, candidate, params, loaded)
+            needed = _needed_rows(previous, layer, candidate)
             extended.append(
                 min(
-                    (total + own + _exposed(previous, chosen, layer, candidate, params), (*chosen, candidate))
-                    for total, chosen in best
+                    (total + own + _exposed(needed, tail, params), (*chosen, candidate))
+                    for (total, chosen), tail in zip(best, tails, strict=True)
                 )
             )
         best, previous = extended, layer
@@ -205,19 +207,23 @@ def cost(layer: Layer, tiling: Tiling, params: Parameters, loaded: set[str]) -> 
     return cycles
 
 
-def _exposed(
-    producer: Layer | None, chosen: tuple[Tiling, ...], layer: Layer, tiling: Tiling, params: Parameters
-) -> float:
-    """Cycles that the first band waits for the way of the producer's last needed result through array and post-processor."""
+def _tail(layer: Layer, tiling: Tiling, params: Parameters) -> list[tuple[int, int]]:
+    """First row and cycles of each rectangle."""
+    return [(part.row, compute_cycles(layer, tiling, part, params)) for part in rectangles(layer, tiling)]
+
+
+def _needed_rows(producer: Layer | None, layer: Layer, tiling: Tiling) -> int | None:
+    """Rows of the producer's output that the first band reads; None if it reads none."""
     if producer is None or producer.output not in layer.reads:
+        return None
+    if producer.batch > 1 or layer.batch > 1 or producer.out_size != layer.size:
+        return MOST_SIZE
+    return tiling.bands[0] if producer.output != layer.input else layer.input_rows(0, tiling.bands[0]).stop
+
+
+def _exposed(needed: int | None, tail: list[tuple[int, int]], params: Parameters) -> int:
+    """Cycles that the first band waits for the way of the last result that it needs through array and post-processor."""
+    if needed is None:
         return 0
     latency = params.rows + params.cols + STARTUP
-    if producer.batch > 1 or layer.batch > 1 or producer.out_size != layer.size:
-        return latency
-    needed = tiling.bands[0] if producer.output != layer.input else layer.input_rows(0, tiling.bands[0]).stop
-    behind = [
-        compute_cycles(producer, chosen[-1], part, params)
-        for part in rectangles(producer, chosen[-1])
-        if part.row >= needed
-    ]
-    return max(0, latency - sum(behind))
+    return max(0, latency - sum(cycles for row, cycles in tail if row >= needed))

@@ -44,34 +44,38 @@ class Latencies:
     """Cycles and sizes of the hardware that the instruction set does not show."""
 
     start: int = 2  # start to the first request for instructions
-    fetched: int = 2  # an instruction's last beat to its engine's queue
-    gate: int = 1  # queue to engine, tokens given
+    fetch_pace: int = 2  # between two requests for instructions
+    fetched: int = 4  # an instruction's last beat to its dispatch
+    dispatch: int = 2  # a dispatch to the next one's first beat, and that one's last beat to its dispatch
+    gate: int = 3  # a dispatch to the exit of the engine's gate, tokens given
     token: int = 1  # an engine's `done` to the count
     request: int = 1  # a burst is asked for, to its address on the bus
     beat: int = 1  # a beat on the bus to its client
-    split: int = 2  # a transfer is accepted, to its first burst
+    split: int = 2  # a transfer leaves the gate, to its first request
     load: int = 4  # a beat to the last vector that it completes
-    weights: int = 5  # a beat to its vector at the head of the stream
+    weights: int = 3  # a beat to its vector at the head of the stream
     compute: int = 3  # a COMPUTE leaves the gate, to its first step
     feeder: int = 4  # step to wave at PE (0, 0)
     element: int = 3  # ProcessingElement
     accumulator: int = 1
-    postprocess: int = 18  # sum to byte in the scratchpad
-    store: int = 7  # a STORE leaves the gate, to the first vector in the realigner
+    requantize: int = 9  # sum to byte, without the residual tables
+    residual: int = 8  # what the tables add if there are any
+    store: int = 7  # a STORE leaves the gate, to its first beat
     finish: int = 1  # all engines idle, to the end
     reuse: int = 3  # between the starts of two passes
     burst_beats: int = 16
     outstanding_reads: int = 16
     outstanding_writes: int = 8
-    queue: int = 4  # instructions that wait at an engine
-    fetch_ahead: int = 16  # instructions that the controller holds or has asked for
+    queue: int = 5  # instructions that wait at an engine, the one in the gate included
+    fetch_ahead: int = 8  # instructions that the controller holds or has asked for
     load_beats: int = 64  # beats that LOAD holds or has asked for
     constant_blocks: int = 16
 
     def result(self, params: Parameters) -> int:
         """Cycles from the last step of a COMPUTE to its token."""
         array = params.rows + params.cols - 2 + self.element
-        return self.feeder + array + self.accumulator + self.postprocess + self.token
+        postprocess = self.requantize + self.residual * params.residual
+        return self.feeder + array + self.accumulator + postprocess + self.token
 
 
 @dataclass(frozen=True)
@@ -211,7 +215,7 @@ class _ReadChannel:
 
     def serve(self) -> _Process:
         """The channel's own process."""
-        clients = ("controller", "weights", "load")
+        clients = ("controller", "load", "weights")
         former = 0
         flying: deque[int] = deque()
         while True:
@@ -286,47 +290,46 @@ class _Machine:
     # --- Instructions and tokens --------------------------------------------------------------------------
 
     def _fetch(self) -> _Process:
-        """Read the program ahead of what was handed out."""
+        """Read the program, an instruction at a time, ahead of what was handed out."""
         lat = self._latencies
-        per_beat = INSTRUCTION_BYTES // self._params.axi_bytes
-        left = len(self._instructions) * per_beat
-        beats: list[int] = []
         yield lat.start
-        while left:
-            size = min(left, lat.burst_beats)
-            while len(beats) + size - self._handed_out * per_beat > lat.fetch_ahead * per_beat:
+        for index in range(len(self._instructions)):
+            while index - self._handed_out >= lat.fetch_ahead:
                 yield self._changed
-            beats += yield from self._channel.read("controller", size)
-            left -= size
-            self._fetched = beats[per_beat - 1 :: per_beat]
+            beats = yield from self._channel.read("controller", INSTRUCTION_BYTES // self._params.axi_bytes)
+            self._fetched.append(beats[-1])
             self._changed.give()
+            yield self._clock.now + lat.fetch_pace
 
     def _dispatch(self) -> _Process:
-        """Hand each instruction to its engine's queue, in order, one per cycle."""
+        """Hand each instruction to its engine's queue, in order, while the next one's beats are put together."""
+        lat = self._latencies
+        pace = INSTRUCTION_BYTES // self._params.axi_bytes + lat.dispatch
         for index, (opcode, _) in enumerate(self._instructions):
             while len(self._fetched) <= index:
                 yield self._changed
-            yield self._fetched[index] + self._latencies.fetched
-            while len(self._queues[opcode]) >= self._latencies.queue:
+            yield self._fetched[index] + lat.fetched
+            while len(self._queues[opcode]) >= lat.queue:
                 yield self._changed
             self._dispatched[index] = self._clock.now
             self._handed_out += 1
             self._queues[opcode].append(index)
             self._changed.give()
-            yield self._clock.now + 1
+            yield self._clock.now + pace
 
     def _next(self, opcode: Opcode) -> Generator[Any, None, tuple[int, Fields]]:
         """The engine's next instruction, its tokens given; now is the cycle in which it leaves the gate."""
         while not self._queues[opcode]:
             yield self._changed
-        index = self._queues[opcode].popleft()
-        self._changed.give()
-        yield self._clock.now + self._latencies.gate
+        index = self._queues[opcode][0]
+        yield self._dispatched[index] + self._latencies.gate
         for engine, count in self._targets[index].items():
             while len(self._tokens[engine]) < count:
                 yield self._changed
             if count:
                 yield self._tokens[engine][count - 1]
+        self._queues[opcode].popleft()
+        self._changed.give()
         return index, self._instructions[index][1]
 
     def _finish(self, opcode: Opcode, index: int, cycle: int) -> _Process:
@@ -384,7 +387,8 @@ class _Machine:
             index = self._loading.popleft()
             fields = self._instructions[index][1]
             vectors = self._vector_ends(fields)
-            end, have = next(vectors), 0
+            have = 0
+            end = next(vectors, None)
             for run in range(fields["runs"]):
                 start = fields["offset"] + run * fields["run_pitch"]
                 for size, _ in self._split(start, fields["run_bytes"]):

@@ -220,8 +220,8 @@ class _Weights:
         blocks: list[Bools | None] = [None] * fields["blocks"]
         if fields["base"] is Base.WEIGHTS:
             data = np.frombuffer(self._program.weights, np.uint8, fields["bytes"], fields["offset"])
-            vectors = data.reshape(fields["blocks"], -1, self._program.params.cols).any(axis=2)
-            blocks = list(vectors[:, CONSTANT_VECTORS:])
+            vectors = data.reshape(fields["blocks"], -1, self._program.params.cols)
+            blocks = list(vectors[:, CONSTANT_VECTORS:].max(axis=2) > 0)
         self._blocks.extend(blocks)
 
     def take(self, fields: Fields) -> list[Bools] | None:
@@ -231,7 +231,8 @@ class _Weights:
         known = [block for block in blocks if block is not None and len(block) == sum(sizes)]
         if len(known) != len(blocks):
             return None
-        return [tile[::-1] for tile in np.split(np.any(known, axis=0), np.cumsum(sizes)[:-1])]
+        anywhere = np.max(known, axis=0)
+        return [tile[::-1] for tile in np.split(anywhere, np.cumsum(sizes)[:-1])]
 
 
 def _overwrites_itself(fields: Fields, params: Parameters, used: Sequence[Bools] | None) -> bool:
@@ -249,7 +250,8 @@ def _overwrites_itself(fields: Fields, params: Parameters, used: Sequence[Bools]
 
 
 def find_hazards(program: Program) -> tuple[Hazard, ...]:
-    """Every race of a program: reads not ordered behind the write, writes not ordered behind earlier reads and writes.
+    """Every race of a program: reads not ordered behind the write, writes not ordered behind earlier reads and writes,
+    and residual tables that arrive while a COMPUTE still uses the former ones: nothing holds them up at the lanes.
 
     What an instruction knows to be finished: the counts that it waits for, what its engine's earlier instructions
     waited for, and what those instructions had waited for. Raises ``ValueError`` for tokens that point forward and for
@@ -261,6 +263,7 @@ def find_hazards(program: Program) -> tuple[Hazard, ...]:
     starts: dict[Opcode, list[dict[Opcode, int]]] = {opcode: [dict.fromkeys(_COUNTED, 0)] for opcode in Opcode}
     weights = _Weights(program)
     hazards = []
+    last_residual = 0
     for index, (opcode, fields) in enumerate(program.decoded()):
         known = dict(starts[opcode][-1])
         for engine in _COUNTED:
@@ -277,6 +280,10 @@ def find_hazards(program: Program) -> tuple[Hazard, ...]:
             for engine, count, reason in spaces[space].needs(opcode, places, writes):
                 if count > known.get(engine, 0):
                     hazards.append(Hazard(index, opcode, engine, count, reason))
+        if opcode is Opcode.COMPUTE and fields["residual"]:
+            last_residual = len(starts[opcode]) - 1
+        if opcode is Opcode.WEIGHTS and fields["stream"] is Stream.TABLES and last_residual > known[Opcode.COMPUTE]:
+            hazards.append(Hazard(index, opcode, Opcode.COMPUTE, last_residual, "overwrites the tables of"))
         if opcode is Opcode.COMPUTE and _overwrites_itself(fields, params, used):
             hazards.append(Hazard(index, opcode, opcode, len(starts[opcode]) - 1, "overwrites what is read by"))
         for space, places, writes in accesses:

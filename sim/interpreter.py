@@ -350,7 +350,7 @@ class Interpreter:
     def _packed_pass(
         self, fields: Fields, block: int, chunk: int, segment: int, channel: int, weights: npt.NDArray[np.float64]
     ) -> npt.NDArray[np.float64]:
-        """Sums of a pass, [out_rows, out_cols, cols], exact integers: array row r is the segment's tap chunk * rows + r."""
+        """Sums of a pass, [out_rows, out_cols, cols]: array row r is the segment's tap chunk * rows + r."""
         unit = self.params.unit
         data = np.zeros((fields["out_rows"], fields["out_cols"], len(weights)))
         for row in np.flatnonzero(weights.any(axis=1)):

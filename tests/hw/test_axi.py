@@ -10,6 +10,28 @@ from tilewright.hw.axi import BURST_BEATS, AXI4Signature, BurstSplitter, ReadCha
 OKAY, SLVERR = 0, 2
 
 
+def simulate(dut, benches, background=(), cycles=20000):
+    """Run until all `benches` are through. Fails if they are not after so many cycles."""
+    finished = []
+
+    def noting(bench):
+        async def run(ctx):
+            await bench(ctx)
+            finished.append(bench)
+
+        return run
+
+    simulator = Simulator(dut)
+    simulator.add_clock(1e-8)
+    for bench in background:
+        simulator.add_testbench(bench, background=True)
+    for bench in benches:
+        simulator.add_testbench(noting(bench))
+    simulator.run_until(cycles * 1e-8)
+    stuck = [bench.__name__ for bench in benches if bench not in finished]
+    assert not stuck, f"not through after {cycles} cycles: {', '.join(stuck)}"
+
+
 async def put(ctx, stream, payloads, rng, stall=0.0):
     """Offer the payloads one after the other, holding each until it is taken."""
     for payload in payloads:
@@ -179,11 +201,7 @@ def test_splitter_covers_every_run(beat_bytes):
     async def source(ctx):
         await put(ctx, dut.transfers, transfers, random.Random(0), 0.3)
 
-    simulator = Simulator(dut)
-    simulator.add_clock(1e-8)
-    simulator.add_testbench(source)
-    simulator.add_testbench(sink)
-    simulator.run()
+    simulate(dut, [source, sink])
     assert beats == expected
 
 
@@ -197,11 +215,7 @@ def test_splitter_gives_a_burst_per_cycle():
     async def sink(ctx):
         assert await take(ctx, dut.bursts, got, random.Random(0), count=50) <= 53
 
-    simulator = Simulator(dut)
-    simulator.add_clock(1e-8)
-    simulator.add_testbench(source)
-    simulator.add_testbench(sink)
-    simulator.run()
+    simulate(dut, [source, sink])
 
 
 def client_bench(dut, index, rng, bursts, got, stall):
@@ -233,13 +247,8 @@ def test_read_channel_serves_all_clients(latency, stall):
     async def memory_bench(ctx):
         await memory.serve_reads(ctx, dut.axi, random.Random(3), latency, stall)
 
-    simulator = Simulator(dut)
-    simulator.add_clock(1e-8)
-    simulator.add_testbench(memory_bench, background=True)
-    for index in range(3):
-        for bench in client_bench(dut, index, random.Random(index), plans[index], got[index], stall):
-            simulator.add_testbench(bench)
-    simulator.run()
+    clients = [client_bench(dut, n, random.Random(n), plans[n], got[n], stall) for n in range(3)]
+    simulate(dut, [bench for client in clients for bench in client], [memory_bench])
     for bursts, beats in zip(plans, got, strict=True):
         expected = []
         for burst in bursts:
@@ -271,13 +280,7 @@ def test_read_channel_is_fair_and_keeps_the_bus_busy():
             if valid:
                 beats_at.append(cycle)
 
-    simulator = Simulator(dut)
-    simulator.add_clock(1e-8)
-    simulator.add_testbench(memory_bench, background=True)
-    for index in range(3):
-        simulator.add_testbench(ask(index))
-    simulator.add_testbench(listen)
-    simulator.run()
+    simulate(dut, [ask(0), ask(1), ask(2), listen], [memory_bench])
     assert len(beats_at) == 240
     assert beats_at[-1] - beats_at[0] == 239
     turns = [address // 1024 for _, address, _ in memory.read_bursts]
@@ -308,11 +311,7 @@ def test_halt_drains_the_bus():
         assert ctx.get(dut.quiet)
         assert memory.in_flight == 0
 
-    simulator = Simulator(dut)
-    simulator.add_clock(1e-8)
-    simulator.add_testbench(memory_bench, background=True)
-    simulator.add_testbench(testbench)
-    simulator.run()
+    simulate(dut, [testbench], [memory_bench])
 
 
 def test_signature_has_the_flat_names():

@@ -3,11 +3,10 @@
 import random
 
 import pytest
-from amaranth.sim import Simulator
 from tilewright.hw import isa
 from tilewright.hw.load import LoadEngine, PixelWalker
 
-from .test_axi import Memory, put, take
+from .test_axi import Memory, put, simulate, take
 
 SIZE = 1 << 15
 BASES = [0x1000, 0x2400, 0x1003, 0x7777, 0xFFFF8000]
@@ -102,16 +101,6 @@ class Bench:
             cycle += 1
 
 
-def simulate(dut, background, benches):
-    simulator = Simulator(dut)
-    simulator.add_clock(1e-8)
-    for bench in background:
-        simulator.add_testbench(bench, background=True)
-    for bench in benches:
-        simulator.add_testbench(bench)
-    simulator.run()
-
-
 @pytest.mark.parametrize("vector, unit, beat_bytes", SHAPES)
 @pytest.mark.parametrize("latency, stall", [((20, 20), 0.0), ((1, 30), 0.35)])
 def test_loads_images(vector, unit, beat_bytes, latency, stall):
@@ -142,7 +131,7 @@ def test_loads_images(vector, unit, beat_bytes, latency, stall):
         assert not ctx.get(dut.busy)
 
     bench = Bench(dut.read, memory, random.Random(4), latency, stall)
-    simulate(dut, [bench.serve], [source, sink, watch])
+    simulate(dut, [source, sink, watch], [bench.serve])
     assert [(w.bank, w.address, w.data) for w in got] == [write for image in expected for write in image]
     ends = [sum(map(len, expected[: n + 1])) for n in range(len(images))]
     # The watcher may look before or after the sink has noted the last vector of the same cycle.
@@ -170,7 +159,7 @@ def duration(vector, unit, beat_bytes, **fields):
                 return
 
     bench = Bench(dut.read, Memory(SIZE, 5), random.Random(4))
-    simulate(dut, [bench.serve], [source, sink])
+    simulate(dut, [source, sink], [bench.serve])
     return times[-1] - times[0], times[0], len(times)
 
 
@@ -210,7 +199,7 @@ def test_bus_error_stops(fault):
             errors.append(error)
 
     bench = Bench(dut.read, memory, random.Random(4))
-    simulate(dut, [bench.serve], [source, watch])
+    simulate(dut, [source, watch], [bench.serve])
     # Bytes 200 to 207 share a beat with the first image's last bytes.
     assert sum(errors) == 1
     assert sum(dones) == (0 if fault < 8 else 1)
@@ -228,7 +217,7 @@ def test_walker_wraps_addresses():
     async def sink(ctx):
         await take(ctx, dut.vectors, got, random.Random(0), count=10)
 
-    simulate(dut, [], [source, sink])
+    simulate(dut, [source, sink])
     assert [(v.bank, v.address, v.count, v.last) for v in got] == [
         (2, 15, 8, 0), (2, 0, 1, 0), (3, 15, 8, 0), (3, 0, 1, 0), (0, 13, 8, 0), (0, 14, 1, 0),
         (1, 13, 8, 0), (1, 14, 1, 0), (2, 13, 8, 0), (2, 14, 1, 1),

@@ -3,21 +3,12 @@
 import random
 
 import pytest
-from amaranth.sim import Simulator
 from tilewright.hw.axi import BURST_BEATS
 from tilewright.hw.realign import BeatWalker, Realigner
 
-from .test_axi import put, random_runs, run_addresses, take
+from .test_axi import put, random_runs, run_addresses, simulate, take
 
 SIZES = [2, 4, 8, 16, 32]
-
-
-def simulate(dut, *benches):
-    simulator = Simulator(dut)
-    simulator.add_clock(1e-8)
-    for bench in benches:
-        simulator.add_testbench(bench)
-    simulator.run()
 
 
 @pytest.mark.parametrize("beat_bytes", [4, 8, 16])
@@ -44,7 +35,7 @@ def test_walker_names_every_byte(beat_bytes):
     async def sink(ctx):
         await take(ctx, dut.beats, got, random.Random(1), 0.2, count=len(expected))
 
-    simulate(dut, source, sink)
+    simulate(dut, [source, sink])
     assert [(beat.start, beat.count, beat.burst_last, beat.last) for beat in got] == expected
 
 
@@ -83,7 +74,7 @@ def test_repacks_any_chunks(input_bytes, output_bytes):
     async def sink(ctx):
         await take(ctx, dut.o, got, random.Random(2), stalls[2], count=len(expected))
 
-    simulate(dut, source, ask, sink)
+    simulate(dut, [source, ask, sink])
     assert [(chunk.data, chunk.mask, chunk.tag) for chunk in got] == expected
 
 
@@ -108,9 +99,4 @@ def test_one_chunk_per_cycle(input_bytes, output_bytes, count, skew):
     async def sink(ctx):
         assert await take(ctx, dut.o, got, random.Random(0), count=outputs) <= cycles + 6
 
-    simulator = Simulator(dut)
-    simulator.add_clock(1e-8)
-    simulator.add_testbench(source, background=True)
-    simulator.add_testbench(ask, background=True)
-    simulator.add_testbench(sink)
-    simulator.run()
+    simulate(dut, [sink], [source, ask])

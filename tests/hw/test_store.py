@@ -3,11 +3,10 @@
 import random
 
 import pytest
-from amaranth.sim import Simulator
 from tilewright.hw import isa
 from tilewright.hw.store import StoreEngine
 
-from .test_axi import Memory, put
+from .test_axi import Memory, put, simulate
 from .test_load import BASES, SHAPES, SIZE, WORDS, chip_addresses, external_addresses, random_image
 
 
@@ -39,16 +38,6 @@ def stored_bytes(fields, scratchpad, vector, units):
         for bank, word, count in chip_addresses(fields, vector, units)
         for byte in scratchpad.vectors[bank][word][:count]
     }
-
-
-def simulate(dut, background, benches):
-    simulator = Simulator(dut)
-    simulator.add_clock(1e-8)
-    for bench in background:
-        simulator.add_testbench(bench, background=True)
-    for bench in benches:
-        simulator.add_testbench(bench)
-    simulator.run()
 
 
 def no_overlap(image, rng):
@@ -89,7 +78,7 @@ def test_stores_images(vector, unit, beat_bytes, latency, stall, data_first):
         assert not ctx.get(dut.busy) and ctx.get(dut.quiet)
         assert memory.unanswered == 0 and memory.loose_beats == 0
 
-    simulate(dut, [memory_bench, scratchpad_bench], [source, watch])
+    simulate(dut, [source, watch], [memory_bench, scratchpad_bench])
     assert memory.bytes == expected
 
 
@@ -122,7 +111,7 @@ def test_a_beat_per_cycle(vector, unit, beat_bytes, offset):
                 assert cycle <= times[-1] + 25
                 return
 
-    simulate(dut, [memory_bench, scratchpad_bench], [source, watch])
+    simulate(dut, [source, watch], [memory_bench, scratchpad_bench])
     assert len(times) == -(-(total + offset) // beat_bytes)
     assert times[-1] - times[0] <= len(times) + 3
 
@@ -151,7 +140,7 @@ def test_bus_error_is_reported():
             if done or error:
                 pulses.append((done, error))
 
-    simulate(dut, [memory_bench, scratchpad_bench], [source, watch])
+    simulate(dut, [source, watch], [memory_bench, scratchpad_bench])
     assert pulses == [(1, 0), (1, 0), (0, 1)]
 
 
@@ -189,6 +178,6 @@ def test_halt_completes_what_is_on_the_bus(after):
         assert len(memory.write_bursts) <= bursts + 1
         ctx.set(dut.reads.ready, 0)
 
-    simulate(dut, [memory_bench, scratchpad_bench], [testbench])
+    simulate(dut, [testbench], [memory_bench, scratchpad_bench])
     for address, (was, now) in enumerate(zip(before, memory.bytes, strict=True)):
         assert now == was or now == allowed[address]

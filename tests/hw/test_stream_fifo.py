@@ -4,10 +4,9 @@ import random
 
 import pytest
 from amaranth.lib import data
-from amaranth.sim import Simulator
 from tilewright.hw.stream_fifo import StreamFIFO
 
-from .test_axi import put, take
+from .test_axi import put, simulate, take
 
 SHAPE = data.StructLayout({"a": 9, "b": 3})
 
@@ -27,11 +26,7 @@ def test_keeps_order(depth, stalls):
         cycles = await take(ctx, dut.o, got, random.Random(2), stalls[1], count=len(sent))
         at.append(cycles)
 
-    simulator = Simulator(dut)
-    simulator.add_clock(1e-8)
-    simulator.add_testbench(source)
-    simulator.add_testbench(sink)
-    simulator.run()
+    simulate(dut, [source, sink])
     assert [{"a": p.a, "b": p.b} for p in got] == sent
     if stalls == (0, 0):
         assert at[0] <= len(sent) + 3
@@ -46,7 +41,4 @@ def test_level_and_capacity():
         assert ctx.get(dut.level) == 5
         assert not ctx.get(dut.i.ready)
 
-    simulator = Simulator(dut)
-    simulator.add_clock(1e-8)
-    simulator.add_testbench(testbench)
-    simulator.run()
+    simulate(dut, [testbench])

@@ -33,7 +33,7 @@ class Image:
 
 @dataclass(frozen=True)
 class Layer:
-    """Weights [kernel rows, kernel columns, input channels (1: depthwise), output channels] and what comes with them."""
+    """Weights [kernel rows, kernel columns, input channels (1: depthwise), output channels] and what comes along."""
 
     weights: np.ndarray
     bias: np.ndarray
@@ -61,7 +61,7 @@ NO_RESIDUAL = {
 
 
 class Assembler:
-    """Collects instructions; each waits for all earlier ones unless `waits` says otherwise."""
+    """Collects instructions; each waits for all earlier ones unless `waits` says otherwise (weights for none)."""
 
     def __init__(self, params: Parameters) -> None:
         self.params = params
@@ -147,7 +147,7 @@ class Assembler:
             sizes = {"groups": 1, "tiles": shape["taps_y"]}
         data = b"".join(self.constants(layer, block) + tiles[block] for block in range(blocks))
         rows = {name: shape[name] for name in ("rows", "last_rows")}
-        self.stream(Stream.TILES, data, waits, blocks=blocks, **sizes, **rows)
+        self.stream(Stream.TILES, data, dict.fromkeys(self.counts, 0), blocks=blocks, **sizes, **rows)
         extra = dict(NO_RESIDUAL)
         if residual is not None:
             extra = NO_RESIDUAL | {"residual": 1, "res_address": residual.address, "res_bank": residual.bank}

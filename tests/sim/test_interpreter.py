@@ -82,8 +82,9 @@ def test_packed(array: str, seed: int) -> None:
     rng = np.random.default_rng([seed, *array.encode()])
     kernel = tuple(int(n) for n in rng.integers(1, 6, 2))
     inputs, outputs = int(rng.integers(1, 5)), int(rng.integers(1, 20))
+    most = 1 + min(3, parse_array(array).vector // inputs)
     layer = random_layer(
-        rng, kernel, inputs, outputs, stride=(int(rng.integers(1, 4)), int(rng.integers(1, 1 + min(3, parse_array(array).vector // inputs)))),
+        rng, kernel, inputs, outputs, stride=(int(rng.integers(1, 4)), int(rng.integers(1, most))),
         pads=tuple(int(rng.integers(n)) for n in kernel), packed=True,
     )  # fmt: skip
     x = random_image(rng, int(rng.integers(5, 8)), int(rng.integers(5, 8)), inputs)

@@ -1,0 +1,206 @@
+"""What `tilewright run` reports: cycles by layer, totals, mismatches; as JSON for scripts and as a table for people."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ..hw.isa import Opcode
+from ..hw.params import Parameters
+from ..hw.program import LayerInfo, Program
+from .session import Case, Session
+from .tables import Column, number, percent, print_line, print_table
+
+__all__ = ["LayerRow", "Report", "layer_cycles", "make_report", "print_report"]
+
+
+@dataclass(frozen=True)
+class LayerRow:
+    """A row of the JSON report; scripts outside this project read these names."""
+
+    name: str
+    op: str
+    where: str
+    macs: int
+    cycles: int | None
+    predicted_cycles: int
+    utilization: float | None
+    fused_into: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """The JSON report. `cycles` are those of the slowest case; without a simulation they are None, or with the engine `cycles`
+    the predicted ones. Host operators are outside the cycles. `start_cycles` go by until the first rows of the input are on chip,
+    `end_cycles` after the last layer's last result; these and the layers' cycles sum to the total."""
+
+    model: str
+    array: tuple[int, int]
+    engine: str
+    cases: int
+    verilog_sha256: str | None
+    cycles: int | None
+    counted_cycles: int | None
+    predicted_cycles: int
+    start_cycles: int | None
+    end_cycles: int | None
+    predicted_start_cycles: int
+    predicted_end_cycles: int
+    macs: int
+    utilization: float | None
+    mismatches: int | None
+    mismatched_tensors: Mapping[str, Mapping[str, int]]
+    simulated_cycles_per_second: float | None
+    counters: Mapping[str, int] | None
+    memory: Mapping[str, int]
+    layers: tuple[LayerRow, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything as JSON values."""
+        return asdict(self)
+
+
+def layer_cycles(program: Program, ends: Mapping[int, int], total: int) -> tuple[dict[str, int], int, int]:
+    """Cycles of each layer that has instructions, before the first and after the last one.
+
+    `ends` says when each instruction finished. A layer's cycles run from the previous layer's last result, the first one's from the
+    end of the program's first LOAD.
+    """
+    loads = (index for index, (opcode, _) in enumerate(program.decoded()) if opcode is Opcode.LOAD)
+    first = next(loads, None)
+    start = at = 0 if first is None else ends[first]
+    timed = [(ends[layer.last_instruction], layer.name) for layer in program.layers if layer.last_instruction is not None]
+    cycles = {}
+    for end, name in sorted(timed):
+        cycles[name] = end - at
+        at = end
+    return cycles, start, total - at
+
+
+def make_report(session: Session, engine: str, cases: Sequence[Case]) -> Report:
+    """The report of a session's cases, all of one engine."""
+    program, params, prediction = session.program, session.params, session.prediction
+    predicted, predicted_start, predicted_end = layer_cycles(program, dict(enumerate(prediction.completions)), prediction.total)
+    simulated = [case for case in cases if case.rtl is not None]
+    slowest = max(simulated, key=lambda case: case.rtl.cycles if case.rtl else 0, default=None)
+    cycles: int | None = None
+    counted: int | None = None
+    start = end = None
+    counters: Mapping[str, int] | None = None
+    by_layer: Mapping[str, int] | None = None
+    if engine == "cycles":
+        cycles, counters, by_layer, start, end = prediction.total, prediction.counters, predicted, predicted_start, predicted_end
+    elif slowest is not None and slowest.rtl is not None:
+        cycles, counted, counters = slowest.rtl.cycles, slowest.rtl.counted_cycles, slowest.rtl.counters
+        by_layer, start, end = layer_cycles(program, slowest.ends, cycles)
+    macs = sum(layer.macs for layer in program.layers if layer.where == "accelerator")
+    runs = [case.rtl for case in simulated if case.rtl is not None]
+    seconds = sum(run.seconds for run in runs)
+    per_second = sum(run.cycles_per_second * run.seconds for run in runs) / seconds if seconds else None
+    return Report(
+        model=program.model,
+        array=(params.rows, params.cols),
+        engine=engine,
+        cases=max(1, len(cases)),
+        verilog_sha256=session.verilog_sha256,
+        cycles=cycles,
+        counted_cycles=counted,
+        predicted_cycles=prediction.total,
+        start_cycles=start,
+        end_cycles=end,
+        predicted_start_cycles=predicted_start,
+        predicted_end_cycles=predicted_end,
+        macs=macs,
+        utilization=_utilization(macs, cycles, params),
+        mismatches=sum(case.mismatches for case in cases) if any(case.differences for case in cases) else None,
+        mismatched_tensors=_mismatched(cases),
+        simulated_cycles_per_second=per_second,
+        counters=dict(counters) if counters is not None else None,
+        memory=asdict(session.memory) | {"axi_bits": params.axi_bits},
+        layers=tuple(_row(layer, by_layer, predicted, params) for layer in program.layers),
+    )
+
+
+def print_report(report: Report) -> None:
+    """The report for people, on standard output."""
+    columns = [
+        Column("layer"), Column("op"), Column("where"), Column("MACs", right=True), Column("cycles", right=True),
+        Column("predicted", right=True), Column("utilization", right=True), Column("fused into"),
+    ]  # fmt: skip
+    rows = [
+        (
+            _short(layer.name, layer.op),
+            layer.op,
+            layer.where,
+            number(layer.macs),
+            number(layer.cycles),
+            number(layer.predicted_cycles),
+            percent(layer.utilization) if layer.macs else "",
+            layer.fused_into or "",
+        )
+        for layer in report.layers
+    ]
+    rows.insert(0, ("start", "", "", "", number(report.start_cycles), number(report.predicted_start_cycles), "", ""))
+    rows.append(("end", "", "", "", number(report.end_cycles), number(report.predicted_end_cycles), "", ""))
+    totals = (
+        "total", "", "", number(report.macs), number(report.cycles), number(report.predicted_cycles),
+        percent(report.utilization), "",
+    )  # fmt: skip
+    print_table(columns, rows, totals)
+    print_line(f"Host operators are outside the cycles. External memory: {_memory(report)}.")
+    if report.counters is not None and report.cycles:
+        shares = (f"{name} {percent(value / report.cycles)}" for name, value in report.counters.items() if value)
+        print_line(f"Cycles: {', '.join(shares)}.")
+    if report.simulated_cycles_per_second is not None:
+        print_line(f"Simulated {report.simulated_cycles_per_second:,.0f} cycles per second.")
+    if report.mismatches is not None:
+        cases = "1 case" if report.cases == 1 else f"{report.cases} cases"
+        print_line(f"{report.mismatches:,} mismatches in {cases}: {_compared(report)}.")
+    elif report.engine == "golden":
+        print_line("Nothing was compared: a program has no operators beside it.")
+
+
+def _row(layer: LayerInfo, cycles: Mapping[str, int] | None, predicted: Mapping[str, int], params: Parameters) -> LayerRow:
+    own = None if cycles is None else cycles.get(layer.name, 0)
+    return LayerRow(
+        name=layer.name,
+        op=layer.op,
+        where=layer.where,
+        macs=layer.macs,
+        cycles=own,
+        predicted_cycles=predicted.get(layer.name, 0),
+        utilization=_utilization(layer.macs, own, params),
+        fused_into=layer.fused_into,
+    )
+
+
+def _utilization(macs: int, cycles: int | None, params: Parameters) -> float | None:
+    if cycles is None:
+        return None
+    return macs / (params.rows * params.cols * cycles) if cycles else 0.0
+
+
+def _mismatched(cases: Sequence[Case]) -> dict[str, dict[str, int]]:
+    """Differing elements by comparison and tensor, summed over the cases; only what differs at all."""
+    total: dict[str, dict[str, int]] = {}
+    for case in cases:
+        for comparison, tensors in case.differences.items():
+            for name, count in tensors.items():
+                found = total.setdefault(comparison, {})
+                found[name] = found.get(name, 0) + count
+    return total
+
+
+def _short(name: str, op: str) -> str:
+    return name.removesuffix(f":{op}")
+
+
+def _memory(report: Report) -> str:
+    memory = report.memory
+    return f"{memory['axi_bits']} bits, latency {memory['latency']} cycles, bandwidth {memory['bandwidth']} %"
+
+
+def _compared(report: Report) -> str:
+    """What was compared with what."""
+    if report.engine == "rtl":
+        return "RTL against interpreter, interpreter against operators, every tensor stored"
+    return "interpreter against operators, every tensor stored"

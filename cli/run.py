@@ -1,0 +1,147 @@
+"""`tilewright run`: a network on an accelerator, compared tensor by tensor and counted cycle by cycle."""
+
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import click
+import numpy as np
+import numpy.typing as npt
+
+from ..hw.program import Program
+from ..sim.rtl import MemoryOptions
+from .errors import CommandError, Status
+from .files import Content, check_writable, json_bytes, write_files
+from .inputs import Cases, InputSpec, random_cases, read_cases, stack
+from .model import check_target, open_model
+from .options import json_option, model_argument, read_target, target_options
+from .progress import Steps
+from .report import Report, make_report, print_report
+from .session import Case, Session
+
+__all__ = ["input_specs", "run_command"]
+
+
+@click.command("run", short_help="run it: RTL against golden models, cycles by layer")
+@model_argument
+@target_options
+@click.option(
+    "--input",
+    "input_path",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="One case shaped like the model's input, or several along a first axis, as .npy; or a .npz with input_0, input_1, ... "
+    "Without it: one seeded random case.",
+)
+@click.option(
+    "--engine",
+    type=click.Choice(["rtl", "cycles", "golden"]),
+    default="rtl",
+    show_default=True,
+    help="rtl: the generated Verilog in Verilator; cycles: the cycle model alone; golden: the interpreter alone.",
+)
+@click.option(
+    "--output",
+    "output_path",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write the answers to FILE (.npz) as output_0, output_1, ...",
+)
+@json_option
+@click.option("--no-fuse", is_flag=True, help="Keep additions apart from the layers before them, and compare those in RTL too.")
+@click.option(
+    "--latency", type=click.IntRange(1, 100_000), default=20, show_default=True, help="Cycles from a read address to its first beat."
+)
+@click.option(
+    "--bandwidth", type=click.IntRange(1, 100), default=100, show_default=True, help="Percent of cycles in which a beat passes."
+)
+@click.option("--axi-bits", type=click.Choice(["32", "64", "128"]), help="Width of the memory port; changes the target.")
+def run_command(
+    model: str,
+    array: str | None,
+    config: Path | None,
+    input_path: Path | None,
+    engine: str,
+    output_path: Path | None,
+    json_path: Path | None,
+    no_fuse: bool,
+    latency: int,
+    bandwidth: int,
+    axi_bits: str | None,
+) -> None:
+    """Run MODEL on TARGET, and compare every tensor that the program stores: RTL against the interpreter of programs, the interpreter
+    against the operators of TensorFlow Lite.
+
+    A program made by `compile` needs no TARGET; if there is one it must be the program's. Building the simulator takes about a minute
+    the first time for each target, and no time after that.
+    """
+    if output_path is not None and engine == "cycles":
+        raise CommandError("--output: the engine `cycles` computes no values; use rtl or golden")
+    check_writable(output_path, json_path)
+    params = read_target(array, config, int(axi_bits) if axi_bits else None)
+    opened = open_model(model)
+    if isinstance(opened, Program):
+        if no_fuse:
+            raise CommandError(f"--no-fuse: {model} is a program, compiled already; give the model")
+        check_target(model, opened, params)
+        params = opened.params
+    if params is None:
+        raise CommandError("no target: give --array RxC, such as --array 16x16, or --config FILE")
+    with Steps() as steps:
+        memory = MemoryOptions(latency=latency, bandwidth=bandwidth)
+        session = Session(opened, params, fuse=not no_fuse, memory=memory, step=steps)
+        cases = _cases(session.program, input_path)
+        answers = _run(session, engine, cases)
+        report = make_report(session, engine, answers)
+    files: dict[Path, Content] = {}
+    if output_path is not None:
+        files[output_path] = _as_npz(session.program, answers, cases.axis)
+    if json_path is not None:
+        files[json_path] = json_bytes(report.to_json())
+    write_files(files)
+    print_report(report)
+    _judge(report)
+
+
+def input_specs(program: Program) -> list[InputSpec]:
+    """The model's inputs, in its order."""
+    tensors = {tensor.name: tensor for tensor in (*program.host_tensors, *program.inputs)}
+    return [InputSpec(name, tensors[name].dtype, tensors[name].shape) for name in program.model_inputs]
+
+
+def _cases(program: Program, path: Path | None) -> Cases:
+    specs = input_specs(program)
+    return random_cases(specs) if path is None else read_cases(path, specs)
+
+
+def _run(session: Session, engine: str, cases: Cases) -> list[Case]:
+    if engine == "cycles":
+        return []
+    compute = session.rtl if engine == "rtl" else session.golden
+    return [compute(case) for case in cases.cases]
+
+
+def _as_npz(program: Program, answers: list[Case], axis: str) -> Content:
+    arrays: dict[str, npt.NDArray[Any]] = {
+        f"output_{index}": stack([case.values[name] for case in answers], axis)
+        for index, name in enumerate(program.model_outputs)
+    }
+
+    def save(file: BinaryIO) -> None:
+        np.savez(file, **arrays)  # type: ignore[arg-type]
+
+    return save
+
+
+def _judge(report: Report) -> None:
+    """Raise `CommandError` unless everything compared was equal."""
+    if report.mismatches:
+        details = [
+            f"  {comparison}: {name}: {count:,} elements"
+            for comparison, tensors in report.mismatched_tensors.items()
+            for name, count in tensors.items()
+        ]
+        raise CommandError(f"mismatch: {report.mismatches:,} elements differ", Status.MISMATCH, details)
+    if report.counted_cycles is not None and report.counted_cycles != report.cycles:
+        raise CommandError(
+            f"mismatch: the bench counted {report.cycles} cycles, the accelerator {report.counted_cycles}", Status.MISMATCH
+        )

@@ -1,0 +1,189 @@
+"""What `tilewright run` does, without its command line: compile, compute in every way, compare, count."""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..hw.generate import verilog
+from ..hw.isa import ErrorCode
+from ..hw.params import Parameters
+from ..hw.program import Program
+from ..mapper.compile import compile_model
+from ..mapper.errors import UnsupportedError
+from ..mapper.evaluate import evaluate
+from ..mapper.ir import Graph
+from ..sim.cycles import MemoryModel, Prediction, predict
+from ..sim.interpreter import Interpreter, InterpreterResult, make_memory, read_tensor
+from ..sim.rtl import MemoryOptions, RtlResult, simulate
+from .compare import count_differences, instruction_ends, traced_images
+from .host_steps import run_steps
+from .stopped import stopped
+
+__all__ = ["Case", "Session", "Step"]
+
+Array = npt.NDArray[Any]
+Step = Callable[..., None]
+"""Told what happens now: `step(what, fraction=None, slow=False)`."""
+
+_OVERDUE = 10
+"""A run is stopped after this many times the predicted cycles."""
+
+_WATCHDOG = 100_000
+
+
+def _silent(what: str, fraction: float | None = None, slow: bool = False) -> None:
+    pass
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """What one case gave.
+
+    `values` has every tensor outside the accelerator by name, the model's outputs among them; it is empty for an engine that
+    computes no values. `differences` counts differing elements by comparison and tensor. `ends` is the cycle in which each
+    instruction finished, `rtl` the simulation's own account; both are absent for an engine that simulates nothing.
+    """
+
+    values: Mapping[str, Array] = field(default_factory=dict)
+    differences: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    ends: Mapping[int, int] = field(default_factory=dict)
+    rtl: RtlResult | None = None
+
+    @property
+    def mismatches(self) -> int:
+        """Differing elements over all comparisons."""
+        return sum(sum(tensors.values()) for tensors in self.differences.values())
+
+
+class Session:
+    """A network on an accelerator, ready to run cases.
+
+    `model` is a graph to compile for `params`, with additions fused if `fuse`, or a program made for them. `memory` is the external
+    memory of the simulation and of the prediction. Raises `UnsupportedError` for a network that cannot be compiled.
+    """
+
+    def __init__(
+        self,
+        model: Graph | Program,
+        params: Parameters,
+        *,
+        fuse: bool = True,
+        memory: MemoryOptions | None = None,
+        step: Step = _silent,
+    ) -> None:
+        self.params = params
+        self.memory = memory or MemoryOptions()
+        self._step = step
+        self.graph = model if isinstance(model, Graph) else None
+        step("compiling")
+        self.program = compile_model(model, params, fuse=fuse) if isinstance(model, Graph) else model
+        self._unfused = self._compile_unfused() if fuse else None
+        options = self.memory
+        timing = MemoryModel(latency=options.latency, write_latency=options.write_latency, bandwidth=options.bandwidth)
+        self.prediction: Prediction = predict(self.program, timing)
+        self._verilog = ""
+
+    @property
+    def verilog_sha256(self) -> str | None:
+        """Of the text that was simulated; None before a simulation."""
+        return hashlib.sha256(self._verilog.encode()).hexdigest() if self._verilog else None
+
+    def golden(self, inputs: Mapping[str, Array]) -> Case:
+        """The interpreter's answer to a case, compared with the operators."""
+        return self._golden(inputs)[0]
+
+    def rtl(self, inputs: Mapping[str, Array]) -> Case:
+        """The answer of the generated Verilog in Verilator, compared with the interpreter, and that with the operators.
+
+        Raises `CommandError` with status 5 if the hardware stopped or took too long.
+        """
+        if not self._verilog:
+            self._step("generating Verilog", slow=True)
+            self._verilog = verilog(self.params)
+        golden, expected = self._golden(inputs)
+        assert expected is not None
+        runs: list[RtlResult] = []
+
+        def accelerate(values: Mapping[str, Array]) -> dict[str, Array]:
+            memory, bases = make_memory(self.program, values)
+            self._step("simulating")
+            runs.append(self._simulate(memory.tobytes(), bases))
+            left = np.frombuffer(runs[0].memory, np.uint8)
+            return {tensor.name: read_tensor(left, bases, tensor) for tensor in self.program.outputs}
+
+        values = run_steps(self.program, inputs, accelerate)
+        (run,) = runs
+        assert run.trace is not None
+        self._step("comparing")
+        images = traced_images(self.program, run.trace)
+        on_chip = count_differences(expected.images, images, expected.images)
+        stored = count_differences(expected.outputs, values, expected.outputs)
+        differences = dict(golden.differences) | {"RTL against interpreter": _joined(on_chip, stored)}
+        return Case(values, differences, instruction_ends(self.program, run.trace), run)
+
+    def _golden(self, inputs: Mapping[str, Array]) -> tuple[Case, InterpreterResult]:
+        self._step("interpreting")
+        values, result = _interpret(self.program, inputs)
+        differences: dict[str, Mapping[str, int]] = {}
+        if self.graph is not None:
+            operators = evaluate(self.graph, inputs)
+            images = count_differences(operators, result.images, result.images)
+            outputs = count_differences(operators, result.outputs, result.outputs)
+            differences["interpreter against operators"] = _joined(images, outputs)
+            if self._unfused is not None:
+                _, unfused = _interpret(self._unfused, inputs)
+                swallowed = unfused.images.keys() - result.images.keys()
+                differences["unfused, interpreter against operators"] = count_differences(operators, unfused.images, swallowed)
+        return Case(values, differences), result
+
+    def _compile_unfused(self) -> Program | None:
+        """A program that stores what fusion swallows; None if nothing is swallowed, or without the memory for it."""
+        if self.graph is None or not any(layer.fused_into for layer in self.program.layers):
+            return None
+        try:
+            return compile_model(self.graph, self.params, fuse=False)
+        except UnsupportedError:
+            return None
+
+    def _simulate(self, memory: bytes, bases: Mapping[Any, int]) -> RtlResult:
+        limit = _OVERDUE * self.prediction.total
+        array = self.params.array
+
+        def progress(fraction: float, what: str) -> None:
+            self._step(f"building the simulator for {array} (once; about a minute)", fraction, slow=True)
+
+        run = simulate(
+            memory,
+            bases,
+            self.params,
+            self._verilog,
+            program_length=len(self.program),
+            watchdog=max(_WATCHDOG, 10 * self.memory.latency),
+            max_cycles=limit,
+            options=self.memory,
+            trace=True,
+            progress=progress,
+        )
+        if not run.finished or run.error is not ErrorCode.NONE:
+            raise stopped(self.program, run, self.prediction.total)
+        return run
+
+
+def _joined(*counts: Mapping[str, int]) -> dict[str, int]:
+    """Counts by name, added up: a tensor may be stored on chip and in external memory."""
+    names = dict.fromkeys(name for count in counts for name in count)
+    return {name: sum(count.get(name, 0) for count in counts) for name in names}
+
+
+def _interpret(program: Program, inputs: Mapping[str, Array]) -> tuple[dict[str, Array], InterpreterResult]:
+    results: list[InterpreterResult] = []
+
+    def accelerate(values: Mapping[str, Array]) -> Mapping[str, Array]:
+        results.append(Interpreter(program, *make_memory(program, values)).run())
+        return results[0].outputs
+
+    return run_steps(program, inputs, accelerate), results[0]

@@ -1,0 +1,88 @@
+"""The schedule as a table: what runs where, in how many pieces, and how long the cycle model says it takes."""
+
+from collections.abc import Sequence
+
+from ..hw.isa import Opcode
+from ..hw.program import LayerInfo
+from ..sim.cycles import predict
+from .compile import Compilation
+from .layer import Layer
+from .tiling import passes
+
+__all__ = ["WIDTH", "schedule_report"]
+
+WIDTH = 100
+"""Columns of the report."""
+
+_HEADINGS = ("layer", "where", "output", "instr", "tiles", "macs", "cycles", "util", "KiB at")
+_RIGHT = frozenset(_HEADINGS[3:])
+
+
+def schedule_report(compilation: Compilation) -> str:
+    """A line for every operator of the model, and the totals; lines of at most `WIDTH` characters.
+
+    `instr` counts COMPUTE instructions, `tiles` the weight tiles of each output channel block; `cycles` are predicted, from one layer's
+    last result to the next one's; `util` is macs / (rows x cols x cycles). `KiB at` is where the output starts in its bank.
+    """
+    program, params = compilation.program, compilation.program.params
+    prediction = predict(program)
+    opcodes = [opcode for opcode, _ in program.decoded()]
+    layers = {layer.operators[0]: layer for layer in compilation.network.layers}
+    rows: list[tuple[str, ...]] = []
+    notes: list[str] = []
+    finished = 0
+    for info in program.layers:
+        layer = layers.get(info.name)
+        output = "x".join(map(str, compilation.graph.tensors[info.output].shape))
+        if layer is None or info.last_instruction is None or info.first_instruction is None:
+            where = "host" if info.where == "host" else f"in {info.fused_into}" if info.fused_into else "no data moved"
+            rows.append((info.name, where, output, "", "", "", "", "", ""))
+            if reason := compilation.network.host.get(info.name):
+                notes.append(f"{info.name} runs on the host: {reason}")
+            continue
+        end = prediction.completions[info.last_instruction]
+        cycles, finished = end - finished, end
+        computes = opcodes[info.first_instruction : info.last_instruction + 1].count(Opcode.COMPUTE)
+        rows.append((*_name(info, layer, output), str(computes), *_numbers(compilation, layer, info, cycles)))
+    total = sum(info.macs for info in program.layers)
+    utilization = total / (params.rows * params.cols * prediction.total)
+    rows.append(("total", "", "", str(opcodes.count(Opcode.COMPUTE)), "", f"{total:,}", f"{prediction.total:,}",
+                 f"{utilization:.0%}", ""))  # fmt: skip
+    memory = (
+        f"{params.array}: {len(program)} instructions, {len(program.weights):,} bytes of weights, "
+        f"{compilation.allocation.kib(params):.1f} of {params.activation_kib} KiB on chip"
+    )
+    return "\n".join([memory, "", *_table([_HEADINGS, *rows]), *_folded(notes)]) + "\n"
+
+
+def _name(info: LayerInfo, layer: Layer, output: str) -> tuple[str, str, str]:
+    return info.name, layer.mode.name.lower(), output
+
+
+def _numbers(compilation: Compilation, layer: Layer, info: LayerInfo, cycles: int) -> tuple[str, ...]:
+    params = compilation.program.params
+    tiles = passes(layer, compilation.tilings[layer.name], params)
+    address = compilation.allocation.places[layer.output].address * params.unit / 1024
+    utilization = info.macs / (params.rows * params.cols * cycles) if cycles > 0 else 0
+    return str(tiles), f"{info.macs:,}", f"{cycles:,}", f"{utilization:.0%}", f"{address:.2f}"
+
+
+def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """Aligned columns; the first ones shrink if the lines are too long."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    while sum(widths) + 2 * (len(widths) - 1) > WIDTH:
+        widths[max(range(3), key=lambda column: widths[column])] -= 1
+    lines = []
+    for row in rows:
+        cells = [
+            cell[:width].rjust(width) if heading in _RIGHT else cell[:width].ljust(width)
+            for heading, cell, width in zip(_HEADINGS, row, widths, strict=True)
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return lines
+
+
+def _folded(notes: list[str]) -> list[str]:
+    """Notes below the table, shortened to a line each."""
+    lines = [note if len(note) <= WIDTH else note[: WIDTH - 3] + "..." for note in notes]
+    return ["", *lines] if lines else []
