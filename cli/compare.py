@@ -19,7 +19,9 @@ Array = npt.NDArray[Any]
 _ENDS = {Opcode.LOAD: Event.LOAD_DONE, Opcode.COMPUTE: Event.COMPUTE_DONE, Opcode.STORE: Event.STORE_DONE}
 
 
-def count_differences(expected: Mapping[str, Array], found: Mapping[str, Array], names: Iterable[str]) -> dict[str, int]:
+def count_differences(
+    expected: Mapping[str, Array], found: Mapping[str, Array], names: Iterable[str]
+) -> dict[str, int]:
     """How many elements differ, for each name in `names` that differs at all; a tensor that is missing differs wholly.
 
     Shapes need not agree, as the same tensor is flat here and an image there; sizes do.

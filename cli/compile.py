@@ -6,6 +6,7 @@ import click
 
 from ..hw.disassemble import disassemble
 from ..hw.isa import Base
+from ..hw.params import BANKS
 from ..hw.program import Program
 from ..mapper.compile import compile_model
 from .files import check_writable, write_files
@@ -54,16 +55,18 @@ def compile_command(model: str, array: str | None, config: Path | None, folder: 
 def memory_map(program: Program) -> str:
     """What lies where: regions of external memory behind their base registers, tensors in them, images on chip."""
     params = program.params
-    lines = [f"{program.model or 'program'} for {params.array}, fingerprint {params.fingerprint:016x}", "", "External memory"]
+    title = f"{program.model or 'program'} for {params.array}, fingerprint {params.fingerprint:016x}"
+    lines = [title, "", "External memory"]
     for base in Base:
         lines.append(f"  {base.name.lower():12}{program.region_bytes(base):>12,} bytes")
         for tensor in (*program.inputs, *program.outputs):
             if tensor.base is base:
                 shape = "x".join(map(str, tensor.shape))
                 lines.append(f"    +{tensor.offset:#08x}{tensor.nbytes:>12,}  {tensor.dtype} {shape}  {tensor.name}")
+    bank_units = params.bank_words * params.units
     lines += [
         "",
-        f"On chip: {params.activation_kib} KiB in 4 banks of {params.bank_words * params.units} units of {params.unit} bytes",
+        f"On chip: {params.activation_kib} KiB in {BANKS} banks of {bank_units} units of {params.unit} bytes",
         "   bank  address  row step   instructions  shape        tensor",
     ]
     for image in program.tensors:

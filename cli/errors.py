@@ -43,7 +43,7 @@ class CommandError(click.ClickException):
 
     def __init__(self, message: str, status: Status = Status.USER, details: Sequence[str] = ()) -> None:
         super().__init__(" ".join(message.split()))
-        self.exit_code = int(status)
+        self.status = status
         self.details = tuple(details)
 
     def show(self, file: IO[Any] | None = None) -> None:

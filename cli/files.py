@@ -24,7 +24,8 @@ def write_files(files: Mapping[Path, Content]) -> None:
         staged = []
         for path, content in files.items():
             try:
-                if path.exists() and not path.is_file():  # A pipe or a terminal, such as /dev/stdout, has no other name.
+                if path.exists() and not path.is_file():
+                    # A pipe or a terminal, such as /dev/stdout, has no other name.
                     with path.open("wb") as stream:
                         _fill(stream, content)
                     continue

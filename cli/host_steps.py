@@ -37,7 +37,8 @@ def run_steps(
     `accelerate` is called once, with the accelerator's inputs by name, and gives its outputs.
     """
     values: dict[str, Array] = dict(inputs)
-    shapes = {tensor.name: tensor.shape for tensor in (*program.inputs, *program.outputs, *program.host_tensors)}
+    shapes = {tensor.name: tensor.shape for tensor in program.host_tensors}
+    shapes |= {tensor.name: tensor.shape for tensor in (*program.inputs, *program.outputs)}
     for tensor in program.host_tensors:
         if tensor.data is not None:
             values[tensor.name] = np.frombuffer(tensor.data, tensor.dtype).reshape(tensor.shape)

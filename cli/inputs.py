@@ -1,6 +1,7 @@
 """Cases for a network: from a file, or random; and its answers as a file."""
 
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,8 +33,8 @@ class InputSpec:
 class Cases:
     """Inputs, one dictionary by tensor name per case.
 
-    `axis` says how they were given, and so how outputs are: "none" for a single case, "added" for cases along an axis in front of the
-    tensor's, "batch" for cases along the tensor's own first axis of length 1.
+    `axis` says how they were given, and so how outputs are: "none" for a single case, "added" for cases along an
+    axis in front of the tensor's, "batch" for cases along the tensor's own first axis of length 1.
     """
 
     cases: tuple[dict[str, Array], ...]
@@ -53,7 +54,7 @@ def random_cases(specs: Sequence[InputSpec], seed: int = 1) -> Cases:
 
 
 def read_cases(path: Path, specs: Sequence[InputSpec]) -> Cases:
-    """The cases in a .npy file (a network of one input) or a .npz file with input_0, input_1, ... Raises `CommandError`."""
+    """The cases in a .npy file (for one input) or a .npz file with input_0, input_1, ... Raises `CommandError`."""
     arrays = _read_arrays(path, len(specs))
     found = [_split(path, array, spec) for array, spec in zip(arrays, specs, strict=True)]
     counts = {len(cases) for cases, _ in found}
@@ -99,7 +100,7 @@ def _load(path: Path, file: BinaryIO) -> Array | dict[str, Array]:
         if isinstance(loaded, np.ndarray):
             return loaded
         return {name: loaded[name] for name in loaded.files}
-    except (ValueError, EOFError, KeyError, SyntaxError, MemoryError, zipfile.BadZipFile, zipfile.zlib.error):
+    except (ValueError, EOFError, KeyError, SyntaxError, MemoryError, zipfile.BadZipFile, zlib.error):
         raise CommandError(f"{path}: not a .npy or .npz file of plain arrays") from None
 
 
@@ -115,6 +116,6 @@ def _split(path: Path, array: Array, spec: InputSpec) -> tuple[list[Array], str]
     if spec.shape[:1] == (1,) and array.shape[1:] == spec.shape[1:] and len(array):
         return [array[index : index + 1] for index in range(len(array))], "batch"
     raise CommandError(
-        f"{path}: the shape is {list(array.shape)}, and input {spec.name!r} is {spec}: give one case of that shape, or several "
-        "along a first axis"
+        f"{path}: the shape is {list(array.shape)}, and input {spec.name!r} is {spec}: "
+        "give one case of that shape, or several along a first axis"
     )

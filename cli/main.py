@@ -54,7 +54,7 @@ class Commands(click.Group):
             if known is None:
                 raise
             known.show()
-            status = known.exit_code
+            status = known.status
         sys.exit(int(status) if isinstance(status, int) else Status.DONE.value)
 
 
@@ -74,8 +74,8 @@ def _tidy_end() -> Iterator[None]:
     "tilewright",
     cls=Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="""MODEL is an int8 .tflite file, a program made by `tilewright compile`, or `digits`, the network that ships with
-    Tilewright. TARGET is --array RxC or --config FILE.
+    epilog="""MODEL is an int8 .tflite file, a program made by `tilewright compile`, or `digits`, the network that
+    ships with Tilewright. TARGET is --array RxC or --config FILE.
 
     \b
     Exit status: 0 done and equal; 2 a user's error; 3 unsupported; 4 mismatch;

@@ -8,7 +8,7 @@ from ..hw.isa import Opcode
 from ..hw.params import Parameters
 from ..hw.program import LayerInfo, Program
 from .session import Case, Session
-from .tables import Column, number, percent, print_line, print_table
+from .tables import Column, number, percent, print_table, print_text
 
 __all__ = ["LayerRow", "Report", "layer_cycles", "make_report", "print_report"]
 
@@ -29,9 +29,12 @@ class LayerRow:
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """The JSON report. `cycles` are those of the slowest case; without a simulation they are None, or with the engine `cycles`
-    the predicted ones. Host operators are outside the cycles. `start_cycles` go by until the first rows of the input are on chip,
-    `end_cycles` after the last layer's last result; these and the layers' cycles sum to the total."""
+    """The JSON report.
+
+    `cycles` are those of the slowest case; without a simulation they are None, or the predicted ones with the engine
+    `cycles`. Host operators are outside them. `start_cycles` go by until the first rows of the input are on chip,
+    `end_cycles` after the last layer's last result; these and the layers' cycles sum to the total.
+    """
 
     model: str
     array: tuple[int, int]
@@ -62,15 +65,16 @@ class Report:
 def layer_cycles(program: Program, ends: Mapping[int, int], total: int) -> tuple[dict[str, int], int, int]:
     """Cycles of each layer that has instructions, before the first and after the last one.
 
-    `ends` says when each instruction finished. A layer's cycles run from the previous layer's last result, the first one's from the
-    end of the program's first LOAD.
+    `ends` says when each instruction finished. A layer's cycles run from the previous layer's last result, the first
+    one's from the end of the program's first LOAD.
     """
     loads = (index for index, (opcode, _) in enumerate(program.decoded()) if opcode is Opcode.LOAD)
     first = next(loads, None)
     start = at = 0 if first is None else ends[first]
-    timed = [(ends[layer.last_instruction], layer.name) for layer in program.layers if layer.last_instruction is not None]
+    lasts = {layer.name: layer.last_instruction for layer in program.layers}
+    timed = sorted((ends[last], name) for name, last in lasts.items() if last is not None)
     cycles = {}
-    for end, name in sorted(timed):
+    for end, name in timed:
         cycles[name] = end - at
         at = end
     return cycles, start, total - at
@@ -79,7 +83,8 @@ def layer_cycles(program: Program, ends: Mapping[int, int], total: int) -> tuple
 def make_report(session: Session, engine: str, cases: Sequence[Case]) -> Report:
     """The report of a session's cases, all of one engine."""
     program, params, prediction = session.program, session.params, session.prediction
-    predicted, predicted_start, predicted_end = layer_cycles(program, dict(enumerate(prediction.completions)), prediction.total)
+    completions = dict(enumerate(prediction.completions))
+    predicted, predicted_start, predicted_end = layer_cycles(program, completions, prediction.total)
     simulated = [case for case in cases if case.rtl is not None]
     slowest = max(simulated, key=lambda case: case.rtl.cycles if case.rtl else 0, default=None)
     cycles: int | None = None
@@ -88,7 +93,8 @@ def make_report(session: Session, engine: str, cases: Sequence[Case]) -> Report:
     counters: Mapping[str, int] | None = None
     by_layer: Mapping[str, int] | None = None
     if engine == "cycles":
-        cycles, counters, by_layer, start, end = prediction.total, prediction.counters, predicted, predicted_start, predicted_end
+        cycles, counters = prediction.total, prediction.counters
+        by_layer, start, end = predicted, predicted_start, predicted_end
     elif slowest is not None and slowest.rtl is not None:
         cycles, counted, counters = slowest.rtl.cycles, slowest.rtl.counted_cycles, slowest.rtl.counters
         by_layer, start, end = layer_cycles(program, slowest.ends, cycles)
@@ -146,20 +152,22 @@ def print_report(report: Report) -> None:
         percent(report.utilization), "",
     )  # fmt: skip
     print_table(columns, rows, totals)
-    print_line(f"Host operators are outside the cycles. External memory: {_memory(report)}.")
+    print_text(f"Host operators are outside the cycles. External memory: {_memory(report)}.")
     if report.counters is not None and report.cycles:
         shares = (f"{name} {percent(value / report.cycles)}" for name, value in report.counters.items() if value)
-        print_line(f"Cycles: {', '.join(shares)}.")
+        print_text(f"Cycles: {', '.join(shares)}.")
     if report.simulated_cycles_per_second is not None:
-        print_line(f"Simulated {report.simulated_cycles_per_second:,.0f} cycles per second.")
+        print_text(f"Simulated {report.simulated_cycles_per_second:,.0f} cycles per second.")
     if report.mismatches is not None:
         cases = "1 case" if report.cases == 1 else f"{report.cases} cases"
-        print_line(f"{report.mismatches:,} mismatches in {cases}: {_compared(report)}.")
+        print_text(f"{report.mismatches:,} mismatches in {cases}: {_compared(report)}.")
     elif report.engine == "golden":
-        print_line("Nothing was compared: a program has no operators beside it.")
+        print_text("Nothing was compared: a program has no operators beside it.")
 
 
-def _row(layer: LayerInfo, cycles: Mapping[str, int] | None, predicted: Mapping[str, int], params: Parameters) -> LayerRow:
+def _row(
+    layer: LayerInfo, cycles: Mapping[str, int] | None, predicted: Mapping[str, int], params: Parameters
+) -> LayerRow:
     own = None if cycles is None else cycles.get(layer.name, 0)
     return LayerRow(
         name=layer.name,

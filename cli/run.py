@@ -29,8 +29,8 @@ __all__ = ["input_specs", "run_command"]
     "input_path",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="One case shaped like the model's input, or several along a first axis, as .npy; or a .npz with input_0, input_1, ... "
-    "Without it: one seeded random case.",
+    help="One case shaped like the model's input, or several along a first axis, as .npy; or a .npz with input_0, "
+    "input_1, ... Without it: one seeded random case.",
 )
 @click.option(
     "--engine",
@@ -47,14 +47,24 @@ __all__ = ["input_specs", "run_command"]
     help="Write the answers to FILE (.npz) as output_0, output_1, ...",
 )
 @json_option
-@click.option("--no-fuse", is_flag=True, help="Keep additions apart from the layers before them, and compare those in RTL too.")
 @click.option(
-    "--latency", type=click.IntRange(1, 100_000), default=20, show_default=True, help="Cycles from a read address to its first beat."
+    "--no-fuse", is_flag=True, help="Keep additions apart from the layers before them; compare those in RTL too."
 )
 @click.option(
-    "--bandwidth", type=click.IntRange(1, 100), default=100, show_default=True, help="Percent of cycles in which a beat passes."
+    "--latency",
+    type=click.IntRange(1, 100_000),
+    default=20,
+    show_default=True,
+    help="Cycles from a read address to its first beat.",
 )
-@click.option("--axi-bits", type=click.Choice(["32", "64", "128"]), help="Width of the memory port; changes the target.")
+@click.option(
+    "--bandwidth",
+    type=click.IntRange(1, 100),
+    default=100,
+    show_default=True,
+    help="Percent of cycles in which a beat passes.",
+)
+@click.option("--axi-bits", type=click.Choice(["32", "64", "128"]), help="Width of the memory port of the target.")
 def run_command(
     model: str,
     array: str | None,
@@ -68,11 +78,11 @@ def run_command(
     bandwidth: int,
     axi_bits: str | None,
 ) -> None:
-    """Run MODEL on TARGET, and compare every tensor that the program stores: RTL against the interpreter of programs, the interpreter
-    against the operators of TensorFlow Lite.
+    """Run MODEL on TARGET, and compare every tensor that the program stores: RTL against the interpreter of programs,
+    the interpreter against the operators of TensorFlow Lite.
 
-    A program made by `compile` needs no TARGET; if there is one it must be the program's. Building the simulator takes about a minute
-    the first time for each target, and no time after that.
+    A program made by `compile` needs no TARGET; if there is one it must be the program's. Building the simulator takes
+    about a minute the first time for each target, and no time after that.
     """
     if output_path is not None and engine == "cycles":
         raise CommandError("--output: the engine `cycles` computes no values; use rtl or golden")
@@ -104,8 +114,9 @@ def run_command(
 
 def input_specs(program: Program) -> list[InputSpec]:
     """The model's inputs, in its order."""
-    tensors = {tensor.name: tensor for tensor in (*program.host_tensors, *program.inputs)}
-    return [InputSpec(name, tensors[name].dtype, tensors[name].shape) for name in program.model_inputs]
+    specs = {tensor.name: InputSpec(tensor.name, tensor.dtype, tensor.shape) for tensor in program.host_tensors}
+    specs |= {tensor.name: InputSpec(tensor.name, tensor.dtype, tensor.shape) for tensor in program.inputs}
+    return [specs[name] for name in program.model_inputs]
 
 
 def _cases(program: Program, path: Path | None) -> Cases:
@@ -142,6 +153,5 @@ def _judge(report: Report) -> None:
         ]
         raise CommandError(f"mismatch: {report.mismatches:,} elements differ", Status.MISMATCH, details)
     if report.counted_cycles is not None and report.counted_cycles != report.cycles:
-        raise CommandError(
-            f"mismatch: the bench counted {report.cycles} cycles, the accelerator {report.counted_cycles}", Status.MISMATCH
-        )
+        message = f"mismatch: the bench counted {report.cycles} cycles, the accelerator {report.counted_cycles}"
+        raise CommandError(message, Status.MISMATCH)

@@ -1,7 +1,7 @@
 """What `tilewright run` does, without its command line: compile, compute in every way, compare, count."""
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -43,9 +43,9 @@ def _silent(what: str, fraction: float | None = None, slow: bool = False) -> Non
 class Case:
     """What one case gave.
 
-    `values` has every tensor outside the accelerator by name, the model's outputs among them; it is empty for an engine that
-    computes no values. `differences` counts differing elements by comparison and tensor. `ends` is the cycle in which each
-    instruction finished, `rtl` the simulation's own account; both are absent for an engine that simulates nothing.
+    `values` has every tensor outside the accelerator by name, the model's outputs among them. `differences` counts
+    differing elements by comparison and tensor. `ends` is the cycle in which each instruction finished, `rtl` the
+    simulation's own account; both are absent if nothing was simulated.
     """
 
     values: Mapping[str, Array] = field(default_factory=dict)
@@ -62,8 +62,9 @@ class Case:
 class Session:
     """A network on an accelerator, ready to run cases.
 
-    `model` is a graph to compile for `params`, with additions fused if `fuse`, or a program made for them. `memory` is the external
-    memory of the simulation and of the prediction. Raises `UnsupportedError` for a network that cannot be compiled.
+    `model` is a graph to compile for `params`, with additions fused if `fuse`, or a program made for them. `memory` is
+    the external memory of the simulation and of the prediction. Raises `UnsupportedError` for a network that cannot be
+    compiled.
     """
 
     def __init__(
@@ -137,7 +138,8 @@ class Session:
             if self._unfused is not None:
                 _, unfused = _interpret(self._unfused, inputs)
                 swallowed = unfused.images.keys() - result.images.keys()
-                differences["unfused, interpreter against operators"] = count_differences(operators, unfused.images, swallowed)
+                missed = count_differences(operators, unfused.images, swallowed)
+                differences["unfused, interpreter against operators"] = missed
         return Case(values, differences), result
 
     def _compile_unfused(self) -> Program | None:

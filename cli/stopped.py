@@ -39,8 +39,8 @@ def _details(program: Program, run: RtlResult, at: int) -> Iterator[str]:
     """Where it was, and the state of queues and tokens, a line each."""
     opcodes = [opcode for opcode, _ in program.decoded()]
     if at < len(opcodes):
-        layer = next((row.name for row in program.layers if _covers(row.first_instruction, row.last_instruction, at)), None)
-        of_layer = f" of {layer}" if layer else ""
+        layers = [row.name for row in program.layers if _covers(row.first_instruction, row.last_instruction, at)]
+        of_layer = f" of {layers[0]}" if layers else ""
         yield f"  at instruction {at} of {len(opcodes)}: {opcodes[at].name}{of_layer}"
     for token in TOKENS.members:
         total = opcodes.count(Opcode[token.upper()])

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["Column", "number", "percent", "print_line", "print_table"]
+__all__ = ["Column", "number", "percent", "print_line", "print_table", "print_text"]
 
 _WIDTH = 100
 
@@ -42,6 +42,11 @@ def print_table(columns: Sequence[Column], rows: Sequence[Sequence[str]], total:
 def print_line(text: str = "", style: str | None = None) -> None:
     """Print a line as it is, however long."""
     _console().print(text, style=style, highlight=False, markup=False, soft_wrap=True)
+
+
+def print_text(text: str) -> None:
+    """Print a sentence, on as many lines as it takes."""
+    _console().print(text, highlight=False, markup=False)
 
 
 def number(value: int | None) -> str:

@@ -1,4 +1,4 @@
-"""Yosys's Verilog, tidied: registers with their logic in one block, memories that start at zero in one line."""
+"""Yosys's Verilog, tidied: registers with their logic in one block, no wire that only renames another or that nobody reads."""
 
 import re
 from collections import Counter
@@ -10,13 +10,24 @@ _REGISTER = re.compile(r"^  always @\((?P<edge>\w+ \S+)\)\n    (?P<register>\S+)
 _PROCESS = re.compile(r"^  always @\* begin\n    if \(\\\$initial \) begin end\n(.*?)^  end\n", re.DOTALL | re.MULTILINE)
 _ASSIGNED = re.compile(r"^( +)(\S+?)( ?\[[^\]\n]*\])?  ?=(?= )", re.MULTILINE)
 
+_NAME = re.compile(r"(?<![.'\w$\\])(?:\\\S+ |[A-Za-z_][\w$]*)")  # an escaped name with the space that ends it
+_DECLARATION = re.compile(rf"^  (?P<kind>input|output|wire|reg) (?P<range>\[.*?\] )?(?P<name>{_NAME.pattern})(?: = .*)?;$")
+_ALIAS = re.compile(rf"^  assign (?P<name>{_NAME.pattern}) ?= (?P<source>{_NAME.pattern});$")
+_ASSIGN = re.compile(rf"^  assign (?P<name>{_NAME.pattern}) ?(?:\[[^\]]*\] )?= ")
+_TEMPORARY = re.compile(r"\\\$\d+ ")
+
 
 def readable(text: str) -> str:
     """The same modules, for people. ``text`` is what Yosys's ``write_verilog -norename -noattr`` made of Amaranth's RTLIL."""
     text = re.sub(r"\A\s*/\*.*?\*/\s*", "", text)
     text = re.sub(r"\\\$auto\$verilog_backend\.cc:\d+:dump_module\$\d+", r"\\$initial", text)
     text = _ZERO_MEMORY.sub(_zero_memory, text)
-    return re.sub(r"^module .*?^endmodule$", _merge_registers, text, flags=re.DOTALL | re.MULTILINE)
+    return re.sub(
+        r"^module .*?^endmodule$",
+        lambda module: _without_unread(_without_aliases(_merge_registers(module[0]))),
+        text,
+        flags=re.DOTALL | re.MULTILINE,
+    )
 
 
 def _zero_memory(match: re.Match[str]) -> str:
@@ -27,9 +38,8 @@ def _zero_memory(match: re.Match[str]) -> str:
     )
 
 
-def _merge_registers(match: re.Match[str]) -> str:
+def _merge_registers(module: str) -> str:
     """Write a register's next state into its clocked block, where Yosys has an ``always @*`` of its own for it."""
-    module = match[0]
     registers = {register["next"]: register for register in _REGISTER.finditer(module)}
     uses = Counter(re.findall(r"\\\$\d+(?= )", module))
     merged: set[str] = set()
@@ -49,3 +59,60 @@ def _merge_registers(match: re.Match[str]) -> str:
     module = _REGISTER.sub(lambda register: "" if register["next"] in merged else register[0], module)
     module = re.sub(r"^  reg .*?(\\\$\d+) ;\n", lambda reg: "" if reg[1] in merged else reg[0], module, flags=re.MULTILINE)
     return module if r"if (\$initial )" in module else re.sub(r"^  reg \\\$initial .*\n", "", module, flags=re.MULTILINE)
+
+
+def _without_aliases(module: str) -> str:
+    """Let a wire that is another signal under a second name go by the first, or a temporary by the second."""
+    lines = module.split("\n")
+    declared = {match["name"]: match for match in map(_DECLARATION.match, lines) if match}
+    ports = {match["name"] for match in map(_DECLARATION.match, lines) if match and match["kind"] in ("input", "output")}
+    source_of: dict[str, str] = {}
+    for alias in filter(None, map(_ALIAS.match, lines)):
+        name, source = alias["name"], alias["source"]
+        if name not in ports and source in declared and declared[name]["range"] == declared[source]["range"]:
+            source_of[name] = source
+    final: dict[str, str] = {}
+    for name in source_of:
+        source = source_of[name]
+        while source in source_of:
+            source = source_of[source]
+        if _TEMPORARY.fullmatch(source) and source not in final and not _TEMPORARY.fullmatch(name):
+            final[source] = name
+        final.setdefault(name, source)
+    renamed = {name: final.get(source, source) for name, source in final.items() if name in source_of}
+    renamed |= {source: name for source, name in final.items() if source not in source_of}
+    kept = []
+    for line in lines:
+        alias, declaration = _ALIAS.match(line), _DECLARATION.match(line)
+        if (alias and alias["name"] in source_of) or (declaration and declaration["name"] in source_of):
+            continue
+        if not re.match(r"  \S+ \S+ +\($|endmodule|module ", line):  # an instance's names are its own
+            line = _NAME.sub(lambda name: renamed.get(name[0], name[0]), line)
+        kept.append(line)
+    return "\n".join(kept)
+
+
+def _without_unread(module: str) -> str:
+    """Drop wires that are assigned and never read, and what is then not read either."""
+    lines = module.split("\n")
+    names = [_NAME.findall(line) for line in lines]
+    uses = Counter(name for line in names for name in line)
+    assigns: dict[str, list[int]] = {}
+    declarations: dict[str, list[int]] = {}
+    for n, line in enumerate(lines):
+        if assign := _ASSIGN.match(line):
+            assigns.setdefault(assign["name"], []).append(n)
+        elif declaration := _DECLARATION.match(line):
+            declarations.setdefault(declaration["name"], []).append(n)
+    wires = [name for name, where in declarations.items() if len(where) == 1 and lines[where[0]].startswith("  wire")]
+    dropped: set[int] = set()
+    while wires:
+        name = wires.pop()
+        where = assigns.get(name, [])
+        if dropped.issuperset(declarations.get(name, ())) or uses[name] != 1 + len(where):
+            continue
+        for n in (*where, *declarations[name]):
+            dropped.add(n)
+            uses.subtract(names[n])
+            wires += [other for other in names[n] if len(declarations.get(other, ())) == 1 and other != name]
+    return "\n".join(line for n, line in enumerate(lines) if n not in dropped)

@@ -10,17 +10,23 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from types import NoneType
 
 from amaranth.back import rtlil
-from amaranth.hdl import ClockSignal, Elaboratable, Fragment, Instance, ResetInserter, ResetSignal, Signal, Value
+from amaranth.hdl import ClockSignal, Elaboratable, Fragment, Instance, ResetInserter, ResetSignal, Shape, Signal, Value
 from amaranth.hdl._ast import SignalDict
 from amaranth.hdl._ir import Design, PortDirection
 from amaranth.hdl._xfrm import TransformedElaboratable
 from amaranth.lib import wiring
+from amaranth.lib.data import Layout
 
+from .params import Parameters
 from .readable import readable
 
 __all__ = ["convert"]
+
+_Settings = tuple[type, dict[str, object]]
+_Clocks = dict[str, tuple[Value, str]]  # port: what to connect to it, and the clock domain
 
 _SHORT_NAMES = {"processing_element": "pe"}
 _SELF = "@self@"
@@ -60,6 +66,7 @@ class _Library:
 
     def __init__(self) -> None:
         self._modules: dict[tuple[str, _Place | None, str], list[_Place]] = {}
+        self._converted: list[tuple[_Settings, _Place, tuple[str, _Clocks]]] = []
         self._users: SignalDict = SignalDict()  # signal: {block: whether the signal belongs to its ports or its children's}
 
     def text(self) -> str:
@@ -69,10 +76,18 @@ class _Library:
         text = "".join(modules[:-1]) + "attribute \\top 1\n" + modules[-1]
         return re.sub(r"(?<=\\)@(\d+)@", lambda name: names[int(name[1])], text)
 
-    def convert(
-        self, fragment: Fragment, component: wiring.Component, place: _Place
-    ) -> tuple[str, dict[str, tuple[Value, str]]]:
+    def convert(self, fragment: Fragment, component: wiring.Component, place: _Place) -> tuple[str, _Clocks]:
         """Convert a component: its module's name, and the clocks and resets that it needs besides its ports."""
+        settings = _settings(component)
+        for former, where, result in self._converted:
+            if where == place and former == settings:
+                return result
+        result = self._convert(fragment, component, place)
+        if settings is not None:
+            self._converted.append((settings, place, result))
+        return result
+
+    def _convert(self, fragment: Fragment, component: wiring.Component, place: _Place) -> tuple[str, _Clocks]:
         known: set[int] = set()
         self._cut(fragment, place.kind, known)
         ports = dict(_ports(component))
@@ -166,9 +181,18 @@ def _unwrap(origin: object) -> tuple[wiring.Component | None, dict[str, Value]]:
     return (origin, resets) if isinstance(origin, wiring.Component) else (None, {})
 
 
-def _clocks(design: Design, ports: dict[str, tuple[Signal, PortDirection]]) -> dict[str, tuple[Value, str]]:
+def _settings(component: wiring.Component) -> _Settings | None:
+    """What a component was made with, to know another one of the same; None if it holds more than plain values."""
+    settings = {name: value for name, value in vars(component).items() if not name.startswith("_MustUse__")}
+    for name in component.signature.members:
+        del settings[name]
+    plain = (int, str, NoneType, Parameters, Shape, Layout, wiring.Signature)
+    return (type(component), settings) if all(isinstance(value, plain) for value in settings.values()) else None
+
+
+def _clocks(design: Design, ports: dict[str, tuple[Signal, PortDirection]]) -> _Clocks:
     """Ports that `Fragment.prepare` added for clock domains: what to connect to them, and the domain."""
-    clocks: dict[str, tuple[Value, str]] = {}
+    clocks: _Clocks = {}
     for port, signal, _ in design.ports:
         for domain in design.fragment.domains.values():
             if port not in ports and signal is domain.clk:

@@ -12,6 +12,7 @@ from .fuse import fuse as fuse_additions
 from .ir import Graph
 from .layer import Network
 from .legalize import legalize
+from .pack import pack
 from .schedule import Schedule, order, synchronize, verify_schedule
 from .tiling import Tiling, tile
 from .verify import verify_graph
@@ -49,6 +50,8 @@ def compile_steps(graph: Graph, params: Parameters, *, fuse: bool = True) -> Com
     if fuse:
         network = fuse_additions(network)
         verify_network(network)
+    network = pack(network, params)
+    verify_network(network)
     tilings = tile(network, params)
     verify_tilings(network, tilings, params)
     banks = choose_banks(network, tilings)

@@ -1,5 +1,6 @@
 """A schedule to instructions and packed weights."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,10 +10,10 @@ import numpy as np
 from ..hw.isa import TABLE_BYTES, Base, Mode, Opcode, Stream
 from ..hw.params import Parameters
 from ..hw.program import TensorInfo, encode
-from .allocate import Allocation
+from .allocate import Allocation, Place
 from .layer import Array, Constants, Layer, Network, Residual
 from .schedule import ENGINES, Compute, Rows, Schedule, Tables, Task, Weights
-from .tiling import Tiling, period, tap_columns, taps
+from .tiling import Tiling, packed_rows, period, tap_columns, taps
 
 __all__ = ["Code", "emit"]
 
@@ -134,14 +135,18 @@ def _tables(layer: Layer, streams: _Streams) -> Fields:
 def _weights(
     layer: Layer, constants: Constants, tiling: Tiling, streams: _Streams, params: Parameters
 ) -> Fields:
-    if layer.mode is Mode.DENSE:
-        tiles, shape = _dense_tiles(layer, params)
-    else:
-        tiles, shape = _depthwise_tiles(layer, tiling, params)
+    match layer.mode:
+        case Mode.DEPTHWISE:
+            tiles, shape = _depthwise_tiles(layer, tiling, params)
+        case Mode.PACKED:
+            tiles, shape = _packed_tiles(layer, tiling, params)
+        case _:
+            tiles, shape = _dense_tiles(layer, params)
     planes = _planes(constants, params)
     data = b"".join(block.tobytes() for pair in zip(planes, tiles, strict=True) for block in pair)
-    taps_y, taps_x = taps(layer, tiling)
-    fields = {"blocks": len(tiles), "groups": taps_y * taps_x, **shape}
+    # All tiles of a packed layer count as one group, unless its segments make them all alike.
+    groups = math.prod(taps(layer, tiling)) // (shape["tiles"] if layer.mode is Mode.PACKED else 1)
+    fields = {"blocks": len(tiles), "groups": groups, **shape}
     return _stream(fields, Stream.TILES, data, streams)
 
 
@@ -186,16 +191,26 @@ def _depthwise_tiles(layer: Layer, tiling: Tiling, params: Parameters) -> tuple[
     return list(tiles[:, :, ::-1]), {"tiles": 1, "rows": rows, "last_rows": rows}
 
 
+def _packed_tiles(layer: Layer, tiling: Tiling, params: Parameters) -> tuple[list[Array], Fields]:
+    """As `_dense_tiles`: array row r of chunk p holds tap p * chunk + r of the segment, taps being (kernel row, byte) in order."""
+    chunks, segments = taps(layer, tiling)
+    kernel = np.pad(layer.weights[:, :, 0], [(0, 0), (0, segments * tiling.group - layer.kernel[1]), (0, 0)])
+    grid = kernel.reshape(layer.kernel[0], segments, tiling.group, layer.outputs).swapaxes(0, 1)
+    flat = grid.reshape(segments, layer.kernel[0] * tiling.group, layer.outputs)
+    rows = packed_rows(layer, tiling)
+    flat = np.pad(flat, [(0, 0), (0, sum(rows) - flat.shape[1]), (0, 0)])
+    pieces = np.split(flat, np.cumsum(rows)[:-1], axis=1)
+    tiles = np.concatenate([piece[segment, ::-1] for piece in pieces for segment in range(segments)])
+    shape = {"tiles": chunks, "rows": rows[0], "last_rows": rows[-1]}
+    return list(_in_blocks(tiles, params)), shape
+
+
 def _compute(task: Compute, tiling: Tiling, allocation: Allocation, params: Parameters) -> Fields:
     layer, part = task.layer, task.rectangle
-    source, target = allocation.places[layer.input], allocation.places[layer.output]
-    y = layer.origin[0] + part.row * layer.stride[0]
-    x = layer.origin[1] + part.column * layer.stride[1]
-    bank, address = source.row(part.item * layer.size[0] + y)
+    target = allocation.places[layer.output]
     out_bank, out_address = target.row(part.item * layer.out_size[0] + part.row)
     taps_y, taps_x = taps(layer, tiling)
-    depthwise = layer.mode is Mode.DEPTHWISE
-    fields: Fields = {
+    return {
         "mode": layer.mode,
         "combine": layer.combine,
         "rounding": layer.rounding,
@@ -205,18 +220,7 @@ def _compute(task: Compute, tiling: Tiling, allocation: Allocation, params: Para
         "out_rows": part.rows,
         "out_cols": part.columns,
         "group": tiling.group,
-        "period": period(layer, tiling, part) if depthwise else 1,
-        "address": (address + x * source.x_step) % _ADDRESS,
-        "bank": bank,
-        "row_step": source.row_step,
-        "x_step": source.x_step * (1 if depthwise else layer.stride[1]) % _ADDRESS,
-        "tap_x_step": source.x_step * tap_columns(layer, tiling) % _ADDRESS,
-        "tap_y_rows": tiling.group_rows * layer.dilation[0],
-        "tap_x_cols": tap_columns(layer, tiling),
         "stride_y": layer.stride[0],
-        "stride_x": layer.stride[1],
-        "y": y,
-        "x": x,
         "height": layer.size[0],
         "width": layer.size[1],
         "pad": layer.pad,
@@ -227,17 +231,50 @@ def _compute(task: Compute, tiling: Tiling, allocation: Allocation, params: Para
         "zero_point": layer.zero_point,
         "minimum": layer.clamp[0],
         "maximum": layer.clamp[1],
+        **_walk(task, tiling, allocation.places[layer.input]),
+        **_reduction(layer, tiling, params),
+        **_residual(task, allocation),
     }
-    return fields | _reduction(layer, tiling, params) | _residual(task, allocation)
+
+
+def _walk(task: Compute, tiling: Tiling, source: Place) -> Fields:
+    """How the steps go over the input image."""
+    layer, part = task.layer, task.rectangle
+    y = layer.origin[0] + part.row * layer.stride[0]
+    x = layer.origin[1] + part.column * layer.stride[1]
+    bank, address = source.row(part.item * layer.size[0] + y)
+    fields: Fields = {"bank": bank, "row_step": source.row_step, "y": y, "x": x, "period": 1}
+    fields["tap_x_cols"] = tap_columns(layer, tiling)
+    if layer.mode is Mode.PACKED:
+        steps = {"address": address, "x_step": layer.stride[1], "tap_x_step": 0, "tap_y_rows": 0, "stride_x": 1}
+    else:
+        depthwise = layer.mode is Mode.DEPTHWISE
+        steps = {
+            "address": address + x * source.x_step,
+            "x_step": source.x_step * (1 if depthwise else layer.stride[1]),
+            "tap_x_step": source.x_step * tap_columns(layer, tiling),
+            "tap_y_rows": tiling.group_rows * layer.dilation[0],
+            "stride_x": layer.stride[1],
+        }
+        if depthwise:
+            fields["period"] = period(layer, tiling, part)
+    wrapped = {name: steps[name] % _ADDRESS for name in ("address", "x_step", "tap_x_step")}
+    return fields | steps | wrapped
 
 
 def _reduction(layer: Layer, tiling: Tiling, params: Parameters) -> Fields:
-    if layer.mode is Mode.DEPTHWISE:
-        rows = tiling.group_rows * tiling.group
-        return {"channels": 1, "rows": rows, "last_rows": rows}
-    channels = -(-layer.weights.shape[2] // params.rows)
-    last = layer.weights.shape[2] - (channels - 1) * params.rows
-    return {"channels": channels, "rows": params.rows if channels > 1 else last, "last_rows": last}
+    """Channel blocks and array rows of a pass."""
+    match layer.mode:
+        case Mode.DEPTHWISE:
+            rows = tiling.group_rows * tiling.group
+            return {"channels": 1, "rows": rows, "last_rows": rows}
+        case Mode.PACKED:
+            rows = packed_rows(layer, tiling)
+            return {"channels": 1, "rows": rows[0], "last_rows": rows[-1]}
+        case _:
+            channels = -(-layer.weights.shape[2] // params.rows)
+            last = layer.weights.shape[2] - (channels - 1) * params.rows
+            return {"channels": channels, "rows": params.rows if channels > 1 else last, "last_rows": last}
 
 
 def _residual(task: Compute, allocation: Allocation) -> Fields:

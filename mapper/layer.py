@@ -98,6 +98,7 @@ class Layer:
     Of each of the `batch` input images, `size` pixels large, it makes an output image of `out_size` pixels. The first tap of
     output pixel (oy, ox) lies at `origin + stride * (oy, ox)`; taps outside the image read `pad`. `weights` is int8, [kernel
     y, kernel x, inputs, outputs] when dense and [kernel y, kernel x, channels] when depthwise. The regions cover the output.
+    A packed layer is a dense one with one input channel: its columns, in `size` and everything else, are the bytes of an image row.
     """
 
     operators: tuple[str, ...]
@@ -135,6 +136,18 @@ class Layer:
     def outputs(self) -> int:
         """Output channels."""
         return int(self.weights.shape[-1])
+
+    @property
+    def input_layout(self) -> tuple[int, int, int]:
+        """Rows, width and channels of the image it wants."""
+        if self.mode is Mode.PACKED:
+            return self.batch * self.size[0], 1, self.size[1]
+        return self.batch * self.size[0], self.size[1], int(self.weights.shape[2])
+
+    @property
+    def output_layout(self) -> tuple[int, int, int]:
+        """Rows, width and channels of the image it makes."""
+        return self.batch * self.out_size[0], self.out_size[1], self.outputs
 
     @property
     def reads(self) -> tuple[str, ...]:

@@ -1,12 +1,11 @@
 """Graph operators to layers: what runs on the accelerator, in which layout, and what is left to the host."""
 
-import math
 from dataclasses import dataclass, field, replace
 
 from ..hw.params import Parameters
 from .errors import UnsupportedError
 from .ir import Graph, Operator, Reshape
-from .layer import Copy, Image, Layer, Load, Network, Step, Store
+from .layer import Copy, Image, Load, Network, Step, Store
 from .limits import check_layer
 from .lower import Layout, lower, refused
 
@@ -60,13 +59,12 @@ class _Builder:
         for name in layer.reads:
             if (root := self._root(name)) in self.behind:
                 self._refuse_second_run(operator, root)
-        wanted = (layer.batch * layer.size[0], layer.size[1], _channels(layer))
+        wanted = layer.input_layout
         source = self._view(layer.input, wanted)
         residual = layer.residual
         if residual is not None:
             residual = replace(residual, image=self._view(residual.image, wanted))
-        rows, width = layer.batch * layer.out_size[0], layer.out_size[1]
-        output = self._define(operator.output, (rows, width, layer.outputs))
+        output = self._define(operator.output, layer.output_layout)
         self.outputs.add(operator.output)
         self.steps.append(replace(layer, input=source, output=output, residual=residual))
 
@@ -84,7 +82,8 @@ class _Builder:
             producer = self.graph.producer(tensor)
             if views and producer is not None and producer.name not in self.host:
                 self.steps.append(Store(next(iter(views.values())), tensor))
-        return Network(self.images, _arrange(self.steps), self.host)
+        host = {operator.name: self.host[operator.name] for operator in self.graph.operators if operator.name in self.host}
+        return Network(self.images, _arrange(self.steps), host)
 
     def _leave(self, operator: Operator, reason: str) -> None:
         self.host[operator.name] = reason
@@ -103,12 +102,10 @@ class _Builder:
     def _root(self, tensor: str) -> str:
         return self.roots.get(tensor, tensor)
 
-    def _layout(self, tensor: str) -> Layout:
-        """How a tensor lies on chip, or its natural cut."""
+    def _layout(self, tensor: str) -> Layout | None:
+        """How a tensor that is computed lies on chip; None for one that can be loaded in any layout."""
         root = self._root(tensor)
-        if root in self.views:
-            return next(iter(self.views[root]))
-        return natural_layout(self.graph.tensors[tensor].shape)
+        return next(iter(self.views[root])) if self._computed(root) else None
 
     def _view(self, tensor: str, wanted: Layout) -> str:
         """The image that holds a tensor in a layout; loaded or copied if there is none yet."""
@@ -134,19 +131,6 @@ class _Builder:
         views[layout] = name
         self.images[name] = Image(name, tensor, *layout)
         return name
-
-
-def natural_layout(shape: tuple[int, ...]) -> Layout:
-    """The cut that nothing else decides: the last dimension is a pixel's, the one before it the width (see `find_window`)."""
-    channels = shape[-1] if shape else 1
-    width = shape[-2] if len(shape) > 2 else 1
-    if len(shape) == 4 and width == 1:
-        width = shape[1]
-    return math.prod(shape) // (width * channels), width, channels
-
-
-def _channels(layer: Layer) -> int:
-    return int(layer.weights.shape[2])
 
 
 def _arrange(steps: list[Step]) -> tuple[Step, ...]:

@@ -20,7 +20,7 @@ def check_layer(layer: Layer, params: Parameters) -> None:
     last = max(layer.origin[axis] + (layer.out_size[axis] - 1) * layer.stride[axis] for axis in range(2))
     checks = [
         ("kernel size", max(layer.kernel), 255),
-        ("stride", max(layer.stride), 15),
+        ("stride", layer.stride[0] if layer.mode is Mode.PACKED else max(layer.stride), 15),
         ("dilation", max(layer.dilation), 31),
         ("image size", max(layer.size), MOST_SIZE),
         ("padding", max(-layer.origin[0], -layer.origin[1]), 2048),
@@ -31,6 +31,8 @@ def check_layer(layer: Layer, params: Parameters) -> None:
     ]
     if layer.mode is Mode.DEPTHWISE:
         checks.append(("left padding", -layer.origin[1], MOST_LEAD))
+    if layer.mode is Mode.PACKED:
+        checks.append(("horizontal stride in bytes", layer.stride[1], params.vector))
     for what, value, limit in checks:
         if value > limit:
             reason = f"its {what} of {value} is more than the instruction set's {limit}"

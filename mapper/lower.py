@@ -35,10 +35,10 @@ MOST_TAPS = 255
 """What the fields for kernel rows and columns hold."""
 
 
-def lower(operator: Operator, tensors: Mapping[str, Tensor], params: Parameters, layout: Callable[[str], Layout]) -> Layer:
-    """The layer of an operator. `layout` says how a tensor lies, or would best lie, on chip.
+def lower(operator: Operator, tensors: Mapping[str, Tensor], params: Parameters, layout: Callable[[str], Layout | None]) -> Layer:
+    """The layer of an operator. `layout` says how a tensor lies on chip; None if it can be loaded as one likes.
 
-    The layer's `input` and residual image are tensor names; it wants the input as `batch * size[0]` rows of `size[1]` pixels.
+    The layer's `input` and residual image are tensor names here.
     Raises `UnsupportedError` if the accelerator cannot run the operator.
     """
     match operator:
@@ -49,7 +49,7 @@ def lower(operator: Operator, tensors: Mapping[str, Tensor], params: Parameters,
         case FullyConnected():
             layer = _fully_connected(operator, tensors, layout(operator.input))
         case Add():
-            layer = _add(operator, tensors, params, layout(operator.first))
+            layer = _add(operator, tensors, params, layout(operator.first) or layout(operator.second))
         case AveragePool2D():
             layer = _average(operator, tensors)
         case MaxPool2D():
@@ -164,12 +164,13 @@ def _diagonal(weights: Array, channels: int) -> Array:
     return dense
 
 
-def _fully_connected(operator: FullyConnected, tensors: Mapping[str, Tensor], layout: Layout) -> Layer:
+def _fully_connected(operator: FullyConnected, tensors: Mapping[str, Tensor], layout: Layout | None) -> Layer:
     matrix = _constant(operator, tensors, "weights")
     quantization = tensors[operator.weights].quantization
     if quantization is not None and any(quantization.zero_point):
         raise refused(operator, "its weights have a zero point other than 0", "quantize the weights symmetrically")
     outputs, depth = matrix.shape
+    layout = layout or (tensors[operator.input].size // depth, 1, depth)
     window, taps = _matrix_window(layout, depth)
     weights = matrix.T.reshape(*taps, outputs)
     layer = _layer(operator, tensors, operator.input, window, weights, Mode.DENSE, tensors[operator.output].size * depth)
@@ -208,7 +209,7 @@ def _matrix_window(layout: Layout, depth: int) -> tuple[Window, tuple[int, int, 
     return Window(batch, size, out_size, kernel, (1, 1), (1, 1), (0, 0), False), taps
 
 
-def _add(operator: Add, tensors: Mapping[str, Tensor], params: Parameters, layout: Layout) -> Layer:
+def _add(operator: Add, tensors: Mapping[str, Tensor], params: Parameters, layout: Layout | None) -> Layer:
     first, second = tensors[operator.first], tensors[operator.second]
     if not params.residual:
         raise refused(operator, "the accelerator is built without residual tables", "set `residual`")
@@ -219,7 +220,7 @@ def _add(operator: Add, tensors: Mapping[str, Tensor], params: Parameters, layou
     tables = _addition_tables(operator, tensors)
     if tables is None:
         raise refused(operator, "no tables give its exact sums", "it runs on the host")
-    rows, width, channels = layout
+    rows, width, channels = layout or _natural_layout(first.shape)
     window = Window(1, (rows, width), (rows, width), (1, 1), (1, 1), (1, 1), (0, 0), False)
     weights = np.ones((1, 1, channels), np.int8)
     layer = _layer(operator, tensors, operator.first, window, weights, Mode.DEPTHWISE, 0)
@@ -234,6 +235,15 @@ def _add(operator: Add, tensors: Mapping[str, Tensor], params: Parameters, layou
         clamp=(tables.minimum, tables.maximum),
     )
     return _whole(replace(layer, zero_point=0, clamp=FULL_RANGE, residual=residual), uniform(channels, 0, *IDENTITY))
+
+
+def _natural_layout(shape: tuple[int, ...]) -> Layout:
+    """The cut that nothing else decides: the last dimension is a pixel's, the one before it the width (see `find_window`)."""
+    channels = shape[-1] if shape else 1
+    width = shape[-2] if len(shape) > 2 else 1
+    if len(shape) == 4 and width == 1:
+        width = shape[1]
+    return math.prod(shape) // (width * channels), width, channels
 
 
 def _addition_tables(operator: Add, tensors: Mapping[str, Tensor]) -> ResidualTables | None:

@@ -1,20 +1,22 @@
 """How a layer is cut into COMPUTE instructions, and its kernel into passes: the legal ways, what each costs, the cheapest."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate, product
 
-from ..hw.isa import Combine, Mode
+from ..hw.isa import CONSTANT_VECTORS, Combine, Mode
 from ..hw.params import BANKS, Parameters
 from ..hw.program import minimum_period
-from .errors import UnsupportedError
 from .layer import Constants, Layer, Load, Network
 from .limits import MOST_SIZE
 
-__all__ = ["Rectangle", "Tiling", "candidates", "compute_cycles", "fetch_vectors", "passes", "period", "rectangles", "tap_columns", "taps", "tile"]
+__all__ = ["Rectangle", "Tiling", "candidates", "compute_cycles", "fetch_vectors", "packed_rows", "passes", "period", "rectangles", "tap_columns", "taps", "tile"]
 
 MOST_BANDS = 8
 """More bands than this are tried only where the accumulator's depth asks for them."""
+
+MOST_SEGMENT = 31
+"""Kernel columns in a segment: the field for the distance to the next one, in either mode."""
 
 STARTUP = 24
 """Cycles until the first byte of external memory is there: the memory's latency and the way through an engine."""
@@ -27,13 +29,15 @@ ISSUE = 4
 class Tiling:
     """`bands` are output rows per instruction, from the top; `columns` output columns per instruction.
 
-    In depthwise mode a pass takes `group_rows` kernel rows of `group` kernel columns; otherwise both are 1.
+    In depthwise mode a pass takes `group_rows` kernel rows of `group` kernel columns; in packed mode `chunk` taps of a segment of
+    `group` kernel columns (which are bytes there).
     """
 
     bands: tuple[int, ...]
     columns: int
     group_rows: int = 1
     group: int = 1
+    chunk: int = 1
 
 
 @dataclass(frozen=True)
@@ -70,24 +74,18 @@ def tile(network: Network, params: Parameters) -> dict[str, Tiling]:
 
 
 def candidates(layer: Layer, params: Parameters) -> tuple[Tiling, ...]:
-    """The legal tilings of a layer that are worth a look. Raises `UnsupportedError` if there are none."""
+    """The legal tilings of a layer that are worth a look; a single column always is legal."""
     found = []
     height, width = layer.out_size
-    for group_rows, group in _groups(layer, params):
-        single = passes(layer, Tiling((), 1, group_rows, group), params) == 1
-        limit = MOST_SIZE * MOST_SIZE if single else params.accumulator_depth
-        widest = max((n for n in range(1, width + 1) if n <= limit and _period_fits(layer, n, group)), default=0)
-        if not widest:
-            continue
+    for kernel in _kernels(layer, params):
+        limit = MOST_SIZE * MOST_SIZE if passes(layer, kernel, params) == 1 else params.accumulator_depth
+        widest = max(n for n in range(1, width + 1) if n <= limit and _period_fits(layer, n, kernel.group))
         cuts = -(-width // widest)
         columns = -(-width // cuts)
         tallest = min(limit // columns, MOST_SIZE, height)
         least = -(-height // tallest)
         for count in range(least, min(max(least + 3, MOST_BANDS), height) + 1):
-            found += [Tiling(bands, columns, group_rows, group) for bands in _bands(height, count, tallest)]
-    if not found:
-        reason = f"an output row of it takes more than {MOST_SIZE} cycles"
-        raise UnsupportedError(layer.kind, layer.name, reason, "use a smaller stride or image")
+            found += [replace(kernel, bands=bands, columns=columns) for bands in _bands(height, count, tallest)]
     return tuple(dict.fromkeys(found))
 
 
@@ -105,17 +103,24 @@ def _bands(height: int, count: int, tallest: int) -> Iterator[tuple[int, ...]]:
                 yield (bands[0] + moved, *bands[1:-1], bands[-1] - moved)
 
 
+def _kernels(layer: Layer, params: Parameters) -> Iterator[Tiling]:
+    """Ways to cut the kernel into passes, as tilings without a rectangle."""
+    whole = Tiling((), 0)
+    match layer.mode:
+        case Mode.DEPTHWISE if layer.combine is Combine.ADD:
+            yield from (replace(whole, group_rows=rows, group=group) for rows, group in _groups(layer, params))
+        case Mode.PACKED:
+            for group in _segments(layer.kernel[1], min(params.vector, MOST_SEGMENT)):
+                yield replace(whole, group=group, chunk=_chunk(layer.kernel[0] * group, group, params))
+        case _:
+            yield whole
+
+
 def _groups(layer: Layer, params: Parameters) -> Iterator[tuple[int, int]]:
-    """Kernel rows and columns that a pass may take."""
-    if layer.mode is Mode.DENSE or layer.combine is Combine.MAX:
-        yield 1, 1
-        return
+    """Kernel rows and columns that a depthwise pass may take."""
     kernel_y, kernel_x = layer.kernel
     ports = BANKS - 1 if layer.residual else BANKS
-    for segments in range(1, kernel_x + 1):
-        group = -(-kernel_x // segments)
-        if -(-kernel_x // group) != segments or group > min(params.rows, 31):
-            continue
+    for group in _segments(kernel_x, min(params.rows, MOST_SEGMENT)):
         if layer.dilation[1] > 1 and group > 1:
             continue
         most = 1 if layer.dilation[0] > 1 else min(ports, params.rows // group, kernel_y)
@@ -124,14 +129,31 @@ def _groups(layer: Layer, params: Parameters) -> Iterator[tuple[int, int]]:
                 yield rows, group
 
 
+def _segments(length: int, most: int) -> Iterator[int]:
+    """Sizes of the first of 1, 2, ... equal segments, of which each holds at most `most`."""
+    yield from dict.fromkeys(-(-length // count) for count in range(-(-length // most), length + 1))
+
+
+def _chunk(taps: int, group: int, params: Parameters) -> int:
+    """Taps per pass in packed mode: the fewest passes that touch no more kernel rows than there are ports, equally large."""
+    for count in range(-(-taps // params.rows), taps + 1):
+        chunk = -(-taps // count)
+        ends = ((start, min(start + chunk, taps) - 1) for start in range(0, taps, chunk))
+        if all(last // group - start // group < BANKS for start, last in ends):
+            return chunk
+    raise AssertionError("a chunk of one tap touches one kernel row")
+
+
 def _period_fits(layer: Layer, columns: int, group: int) -> bool:
-    if layer.mode is Mode.DENSE:
+    if layer.mode is not Mode.DEPTHWISE:
         return columns <= MOST_SIZE
     return (columns - 1) * layer.stride[1] + group <= MOST_SIZE
 
 
 def taps(layer: Layer, tiling: Tiling) -> tuple[int, int]:
-    """Passes along kernel y and x."""
+    """Passes along kernel y and x; in packed mode chunks and segments."""
+    if layer.mode is Mode.PACKED:
+        return -(-layer.kernel[0] * tiling.group // tiling.chunk), -(-layer.kernel[1] // tiling.group)
     return -(-layer.kernel[0] // tiling.group_rows), -(-layer.kernel[1] // tiling.group)
 
 
@@ -178,21 +200,40 @@ def compute_cycles(layer: Layer, tiling: Tiling, rectangle: Rectangle, params: P
     """Cycles of a rectangle's steps, weights being there."""
     blocks = -(-layer.outputs // params.cols)
     taps_y, taps_x = taps(layer, tiling)
-    if layer.mode is Mode.DEPTHWISE:
-        steps = rectangle.rows * period(layer, tiling, rectangle)
-        return blocks * taps_y * taps_x * max(steps, tiling.group_rows * tiling.group, 3)
-    steps = max(rectangle.rows * rectangle.columns, 3)
-    whole, last = divmod(layer.weights.shape[2] - 1, params.rows)
-    return blocks * taps_y * taps_x * (whole * max(steps, params.rows) + max(steps, last + 1))
+    pixels = rectangle.rows * rectangle.columns
+    match layer.mode:
+        case Mode.DEPTHWISE:
+            steps = rectangle.rows * period(layer, tiling, rectangle)
+            return blocks * taps_y * taps_x * max(steps, tiling.group_rows * tiling.group, 3)
+        case Mode.PACKED:
+            x = layer.origin[1] + rectangle.column * layer.stride[1]
+            starts = (x + segment * tiling.group for segment in range(taps_x))
+            steps = (pixels + (rectangle.rows if start > 0 and start % params.vector else 0) for start in starts)
+            return blocks * taps_y * sum(max(count, tiling.chunk, 3) for count in steps)
+        case _:
+            whole, last = divmod(layer.weights.shape[2] - 1, params.rows)
+            return blocks * taps_y * taps_x * (whole * max(pixels, params.rows) + max(pixels, last + 1, 3))
 
 
 def fetch_vectors(layer: Layer, tiling: Tiling, params: Parameters) -> int:
     """Vectors of `cols` bytes that a rectangle takes from the weight stream."""
     blocks = -(-layer.outputs // params.cols)
     taps_y, taps_x = taps(layer, tiling)
-    depthwise = layer.mode is Mode.DEPTHWISE
-    rows = tiling.group_rows * tiling.group if depthwise else layer.weights.shape[2]
-    return blocks * (9 + taps_y * taps_x * rows)
+    match layer.mode:
+        case Mode.DEPTHWISE:
+            rows = taps_y * taps_x * tiling.group_rows * tiling.group
+        case Mode.PACKED:
+            rows = sum(packed_rows(layer, tiling)) * taps_x
+        case _:
+            rows = taps_y * taps_x * layer.weights.shape[2]
+    return blocks * (CONSTANT_VECTORS + rows)
+
+
+def packed_rows(layer: Layer, tiling: Tiling) -> tuple[int, ...]:
+    """Array rows of each chunk in packed mode. With several segments the last one is filled up."""
+    chunks, segments = taps(layer, tiling)
+    last = layer.kernel[0] * tiling.group - (chunks - 1) * tiling.chunk
+    return (tiling.chunk,) * (chunks - 1) + (last if segments == 1 else tiling.chunk,)
 
 
 def cost(layer: Layer, tiling: Tiling, params: Parameters, loaded: set[str]) -> float:
@@ -202,8 +243,9 @@ def cost(layer: Layer, tiling: Tiling, params: Parameters, loaded: set[str]) -> 
     cycles = sum(max(compute_cycles(layer, tiling, part, params), fetch) + ISSUE for part in parts)
     if layer.input in loaded:
         rows = len(layer.input_rows(0, tiling.bands[0]))
-        vectors = rows * layer.size[1] * -(-layer.weights.shape[2] // params.vector)
-        cycles += STARTUP + max(vectors, rows * layer.size[1] * layer.weights.shape[2] / params.axi_bytes)
+        _, width, channels = layer.input_layout
+        vectors = width * -(-channels // params.vector)
+        cycles += STARTUP + rows * max(vectors, width * channels / params.axi_bytes)
     return cycles
 
 

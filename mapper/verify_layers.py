@@ -38,16 +38,13 @@ def verify_network(network: Network) -> None:
 
 
 def _verify_layer(layer: Layer, network: Network) -> None:
-    dense = layer.mode is Mode.DENSE
-    if layer.weights.dtype != np.int8 or layer.weights.ndim != (4 if dense else 3):
+    if layer.weights.dtype != np.int8 or layer.weights.ndim != (3 if layer.mode is Mode.DEPTHWISE else 4):
         raise ValueError(f"weights are {layer.weights.dtype} of shape {layer.weights.shape}")
-    wanted = {
-        layer.input: (layer.batch * layer.size[0], layer.size[1], layer.weights.shape[2]),
-        layer.output: (layer.batch * layer.out_size[0], layer.out_size[1], layer.outputs),
-    }
-    for name, layout in wanted.items():
+    for name, layout in ((layer.input, layer.input_layout), (layer.output, layer.output_layout)):
         if network.images[name].layout != layout:
             raise ValueError(f"image {name!r} is cut as {network.images[name].layout}, and must be as {layout}")
+    if layer.mode is Mode.PACKED and (layer.weights.shape[2] != 1 or layer.residual or layer.dilation != (1, 1)):
+        raise ValueError("a packed layer has one input channel, no residual operand and no dilation")
     if layer.residual is not None:
         _verify_residual(layer, network)
     covered = np.zeros(layer.out_size, np.int64)
@@ -88,5 +85,6 @@ def verify_tilings(network: Network, tilings: Mapping[str, Tiling], params: Para
                 raise ValueError(f"layer {layer.name}: {pixels} pixels exceed the accumulators")
         if (covered != 1).any():
             raise ValueError(f"layer {layer.name}: its rectangles do not cover every output pixel once")
-        if tiling.group_rows * tiling.group > params.rows:
+        rows = tiling.chunk if layer.mode is Mode.PACKED else tiling.group_rows * tiling.group
+        if rows > params.rows:
             raise ValueError(f"layer {layer.name}: a pass takes more than {params.rows} rows")

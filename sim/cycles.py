@@ -10,7 +10,6 @@ from collections import deque
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from math import ceil
 from typing import Any
 
 import numpy as np
@@ -24,6 +23,7 @@ __all__ = ["COUNTERS", "Latencies", "MemoryModel", "Prediction", "passes", "pred
 COUNTERS = ("active", "wait_weights", "wait_input", "wait_output", "wait_tokens", "idle")
 
 _COUNTED = (Opcode.LOAD, Opcode.COMPUTE, Opcode.STORE)
+_BEAT = 100
 _PAIR_BYTES = TABLE_BYTES // TABLE_ENTRIES
 _GATED = (("wait_input", Opcode.LOAD), ("wait_output", Opcode.STORE), ("wait_tokens", Opcode.COMPUTE))
 
@@ -52,7 +52,8 @@ class Latencies:
     request: int = 1  # a burst is asked for, to its address on the bus
     beat: int = 1  # a beat on the bus to its client
     split: int = 2  # a transfer leaves the gate, to its first request
-    load: int = 4  # a beat to the last vector that it completes
+    fifo: int = 2  # into a queue to out of it
+    load: int = 6  # a beat to the last vector that it completes
     weights: int = 3  # a beat to its vector at the head of the stream
     compute: int = 3  # a COMPUTE leaves the gate, to its first step
     feeder: int = 4  # step to wave at PE (0, 0)
@@ -60,7 +61,8 @@ class Latencies:
     accumulator: int = 1
     requantize: int = 9  # sum to byte, without the residual tables
     residual: int = 8  # what the tables add if there are any
-    store: int = 7  # a STORE leaves the gate, to its first beat
+    store: int = 8  # a STORE leaves the gate, to its first beat
+    end: int = 1  # the dispatch of END, to its first look at the tokens
     finish: int = 1  # all engines idle, to the end
     reuse: int = 3  # between the starts of two passes
     burst_beats: int = 16
@@ -180,18 +182,24 @@ class _Clock:
 
 
 class _Beats:
-    """Cycles of the beats on one direction of the bus."""
+    """Cycles of the beats on one direction of the bus: every cycle earns `bandwidth`, a beat costs 100."""
+
+    _MOST = 199
 
     def __init__(self, memory: MemoryModel) -> None:
-        self._interval = 100 / memory.bandwidth
+        self._bandwidth = memory.bandwidth
         self._last = -1
-        self._due = 0.0
+        self._credit = self._MOST
 
     def next(self, earliest: int) -> int:
         """The cycle of the next beat, which cannot come before `earliest`."""
-        self._last = max(earliest, self._last + 1, ceil(self._due))
-        self._due = max(self._due, self._last - 0.99 * (self._interval - 1) - 0.01) + self._interval
-        return self._last
+        cycle = max(earliest, self._last + 1)
+        credit = min(self._MOST, self._credit + self._bandwidth * (cycle - self._last))
+        if credit < _BEAT:
+            wait = -(-(_BEAT - credit) // self._bandwidth)
+            cycle, credit = cycle + wait, credit + wait * self._bandwidth
+        self._last, self._credit = cycle, credit - _BEAT
+        return cycle
 
 
 class _ReadChannel:
@@ -340,12 +348,16 @@ class _Machine:
         self._changed.give()
 
     def _end(self) -> _Process:
-        index, _ = yield from self._next(Opcode.END)
+        lat = self._latencies
+        index = len(self._instructions) - 1
+        while not self._queues[Opcode.END]:
+            yield self._changed
+        yield self._clock.now + lat.end
         for engine in _COUNTED:
             count = sum(opcode is engine for opcode, _ in self._instructions)
             while len(self._tokens[engine]) < count:
                 yield self._changed
-        self._total = self._completions[index] = self._clock.now + self._latencies.finish
+        self._total = self._completions[index] = self._clock.now + lat.finish
 
     def _split(self, start: int, size: int) -> Iterator[tuple[int, int]]:
         """Bytes and beats of the bursts of a run; bursts end at multiples of the longest."""
@@ -400,7 +412,7 @@ class _Machine:
                         while end is not None and end <= have:
                             last = max(last + 1, cycle + lat.load)
                             end = next(vectors, None)
-                        self._load_beats_gone.append(max(last, cycle + 2))
+                        self._load_beats_gone.append(max(last - lat.load, cycle) + lat.fifo)
                     start += size
                     self._loaded.give()
             self._clock.resume(self._finish(Opcode.LOAD, index, last + lat.token), last + lat.token)
@@ -443,7 +455,7 @@ class _Machine:
     def _hand_out(self) -> _Process:
         """Take the vectors from the head: constants and tables at once, a tile from the swap before it on."""
         ring = self._latencies.constant_blocks
-        cycle = tiles = blocks = 0
+        cycle = former = tiles = blocks = 0
         for index, (opcode, fields) in enumerate(self._instructions):
             if opcode is not Opcode.WEIGHTS:
                 continue
@@ -461,7 +473,8 @@ class _Machine:
                         yield self._stream
                     arrival, leaving = self._vectors.popleft()
                     cycle = max(cycle + pace, arrival)
-                    self._beats_gone += [cycle] * leaving
+                    self._beats_gone += [max(former, arrival - 1)] * leaving  # the head is a register behind the FIFO
+                    former = cycle
                 tiles += kind == "tile"
                 blocks += kind == "constants"
                 if kind == "tile":
@@ -487,6 +500,7 @@ class _Machine:
         former = _Pass(0, 0, 0, 0, False)
         while True:
             index, fields = yield from self._next(Opcode.COMPUTE)
+            marks = self._waited(index)
             earliest = self._clock.now + lat.compute
             block = passes(fields, self._params)
             for _ in range(fields["blocks"]):
@@ -497,7 +511,8 @@ class _Machine:
                     while len(self._tiles_ready) <= len(self._starts):
                         yield self._stream
                     start = max(ready, self._tiles_ready[len(self._starts)] + 1)
-                    self._attribute(index, ready, start)
+                    self._attribute([*marks, ("wait_tokens", ready - 1), ("wait_weights", start)])
+                    marks = []
                     self._starts.append(start)
                     self._array_free = start + this.cycles
                     self._counters["active"] += this.steps
@@ -510,17 +525,21 @@ class _Machine:
             done = self._array_free - 1 + lat.result(self._params)
             self._clock.resume(self._finish(Opcode.COMPUTE, index, done), done)
 
-    def _attribute(self, index: int, ready: int, start: int) -> None:
-        """Say what the array waited for, from the end of the pass before to `start`."""
-        at = self._array_free
+    def _waited(self, index: int) -> list[tuple[str, int]]:
+        """What a COMPUTE that leaves its gate now has waited for, and until when."""
         marks = [("idle", self._dispatched[index] + self._latencies.gate)]
         for name, engine in _GATED:
             if count := self._targets[index][engine]:
                 marks.append((name, self._tokens[engine][count - 1]))
-        for name, until in (*marks, ("wait_tokens", ready), ("wait_weights", start)):
-            if min(until, start) > at:
-                self._counters[name] += min(until, start) - at
-                at = min(until, start)
+        return [*marks, ("idle", self._clock.now + 1)]
+
+    def _attribute(self, marks: list[tuple[str, int]]) -> None:
+        """Give the cycles since the former pass to the categories, each up to its mark; the last is the next pass."""
+        at, start = self._array_free, marks[-1][1]
+        for name, mark in marks:
+            until = max(at, min(mark, start))
+            self._counters[name] += until - at
+            at = until
 
     # --- STORE --------------------------------------------------------------------------------------------
 

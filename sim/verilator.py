@@ -17,12 +17,13 @@ from pathlib import Path
 
 import cocotb
 import cocotb_tools.config
-import platformdirs
 from cocotb_tools.check_results import get_results
+
+from tilewright.hw.generate import cache_folder
 
 from .runner import Progress, SimulationError, VerilatorRunner
 
-__all__ = ["Build", "Progress", "SimulationError", "Tool", "ToolError", "cache_folder", "find_verilator", "run_test"]
+__all__ = ["Build", "Progress", "SimulationError", "Tool", "ToolError", "find_verilator", "run_test"]
 
 _OLDEST = (5, 36)
 _FLAGS = ("--timing", "-O3", "-Wno-lint", "-Wno-style", "--x-assign", "fast", "--x-initial", "fast", "--output-split", "20000")
@@ -87,11 +88,6 @@ def _from_wheel(compiler: str) -> Tool | None:
         "CFG_LDLIBS_THREADS": "-lpthread",
     }
     return Tool(executable, answer.strip(), environment, tuple(f"{name}={value}" for name, value in overrides.items()))
-
-
-def cache_folder() -> Path:
-    """Where builds are kept: the platform's user cache folder, or TILEWRIGHT_CACHE."""
-    return Path(os.environ.get("TILEWRIGHT_CACHE") or platformdirs.user_cache_dir("tilewright"))
 
 
 @dataclass(frozen=True)

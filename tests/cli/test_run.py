@@ -56,8 +56,8 @@ def test_cycles(tilewright: Tilewright):
 def test_layers_are_the_models_operators(tilewright: Tilewright):
     report = run(tilewright, "digits", "--array", "16x16", "--engine", "cycles")
     names = [
-        "CONV_2D", "CONV_2D", "DEPTHWISE_CONV_2D", "CONV_2D", "ADD", "MAX_POOL_2D", "CONV_2D", "AVERAGE_POOL_2D", "RESHAPE",
-        "FULLY_CONNECTED", "SOFTMAX",
+        "CONV_2D", "CONV_2D", "DEPTHWISE_CONV_2D", "CONV_2D", "ADD", "MAX_POOL_2D", "CONV_2D", "AVERAGE_POOL_2D",
+        "RESHAPE", "FULLY_CONNECTED", "SOFTMAX",
     ]  # fmt: skip
     assert [layer["op"] for layer in report["layers"]] == names
     assert [layer["op"] for layer in report["layers"] if layer["where"] == "host"] == ["SOFTMAX"]

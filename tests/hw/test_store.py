@@ -150,7 +150,7 @@ def test_halt_completes_what_is_on_the_bus(after):
     memory, scratchpad = Memory(SIZE, 5), Scratchpad(16, 6)
     image = {
         "opcode": isa.Opcode.STORE, "base": isa.Base.OUTPUT, "offset": 3, "run_bytes": 70, "runs": 16, "run_pitch": 100,
-        "rows": 2, "width": 35, "channels": 16, "row_step": 40,
+        "rows": 2, "width": 35, "channels": 16, "row_step": 40, "bank": 3, "address": 7,
     }  # fmt: skip
     allowed = stored_bytes(image, scratchpad, 16, 1)
     before = bytes(memory.bytes)
@@ -162,6 +162,7 @@ def test_halt_completes_what_is_on_the_bus(after):
         await scratchpad.serve(ctx, dut, random.Random(5), 0.5)
 
     async def testbench(ctx):
+        ctx.set(dut.bases[isa.Base.OUTPUT.value], BASES[isa.Base.OUTPUT.value])
         ctx.set(dut.instructions.payload, image)
         ctx.set(dut.instructions.valid, 1)
         await ctx.tick().repeat(after)

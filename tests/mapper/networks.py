@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+from tilewright.hw.params import Parameters
 from tilewright.hw.program import Program
 from tilewright.mapper.compile import compile_model
 from tilewright.mapper.evaluate import evaluate
@@ -174,13 +175,119 @@ def _pair(value: Any) -> tuple[int, int]:
     return (value, value) if isinstance(value, int) else tuple(value)
 
 
+def random_layer(seed: int) -> tuple[Graph, Parameters]:
+    """A graph of one operator with any shape, and an accelerator."""
+    random = np.random.default_rng(seed)
+    builder = NetworkBuilder(seed)
+    kinds = ("conv", "grouped", "depthwise", "multiplied", "average", "maximum", "matrix", "flat", "add", "twice")
+    kind = kinds[random.integers(len(kinds))]
+    height, width = (int(size) for size in random.integers(1, 41, 2))
+    width = 1 if random.random() < 0.15 else width
+    channels = int(random.choice([1, 2, 3, 4, 5, 8, 10, 16, 17, 24, 32, 33, 40, 64, 100]))
+    batch = int(random.choice([1, 1, 1, 2, 3]))
+    kernel = tuple(int(taps) for taps in random.integers(1, 8, 2))
+    stride = tuple(int(step) for step in random.integers(1, 4, 2))
+    dilation = tuple(int(step) for step in random.choice([1, 1, 1, 2, 3], 2))
+    explicit = tuple(int(size) for size in random.integers(0, 4, 4))
+    padding: Any = (SAME, VALID, explicit)[random.integers(3)]
+    groups = int(random.integers(1, 5)) if kind == "grouped" else 1
+    # A kernel that does not fit is padded until it does.
+    if (kernel[0] - 1) * dilation[0] >= height or (kernel[1] - 1) * dilation[1] >= width:
+        padding = SAME
+    if kind == "grouped":
+        channels = groups * int(random.integers(1, 12))
+    image = builder.input(batch, height, width, channels)
+    options = {"stride": stride, "dilation": dilation, "padding": padding, "bias": bool(random.random() < 0.7)}
+    pool_options = {"stride": stride, "padding": SAME if padding == SAME or min(height, width) < 7 else VALID}
+    match kind:
+        case "conv" | "grouped":
+            output = builder.conv(image, groups * int(random.integers(1, 26)), kernel, groups=groups, **options)
+        case "depthwise" | "multiplied":
+            multiplier = 1 if kind == "depthwise" else int(random.integers(2, 4))
+            output = builder.depthwise(image, kernel, multiplier=multiplier, **options)
+        case "average":
+            output = builder.average(image, kernel, **pool_options)
+        case "maximum":
+            output = builder.maximum(image, kernel, **pool_options)
+        case "matrix":
+            output = builder.fully_connected(image, int(random.integers(1, 60)), bias=options["bias"])
+        case "flat":
+            output = builder.fully_connected(image, int(random.integers(1, 20)), height * width * channels)
+        case "add":
+            output = builder.add(image, builder.input(batch, height, width, channels))
+        case _:
+            output = builder.add(image, image)
+    return builder.graph(output), _random_parameters(random, 256)
+
+
+def random_graph(seed: int) -> tuple[Graph, Parameters]:
+    """A few operators on small images, wired at random, and an accelerator."""
+    random = np.random.default_rng(seed)
+    builder = NetworkBuilder(seed)
+    height, width = (int(size) for size in random.integers(1, 17, 2))
+    shape = (int(random.choice([1, 1, 2])), height, 1 if random.random() < 0.2 else width, int(random.integers(1, 40)))
+    live = [builder.input(*shape) for _ in range(int(random.choice([1, 1, 2])))]
+    for _ in range(int(random.integers(2, 9))):
+        source = live[random.integers(max(0, len(live) - 3), len(live))]
+        if len(builder.tensors[source].shape) == 4:
+            live += _random_operator(builder, random, source, live)
+    if len(live) == len(builder.inputs):
+        live.append(builder.maximum(live[0], 1))
+    read = {name for operator in builder.operators for name in operator.inputs}
+    outputs = [name for name in live if name not in read and name not in builder.inputs]
+    if random.random() < 0.4:
+        last = builder.tensors[outputs[-1]]
+        flat = builder.reshape(last.name, last.size // last.shape[-1], last.shape[-1])
+        outputs[-1] = builder.softmax(flat)
+    return builder.graph(*outputs), _random_parameters(random, int(random.choice([32, 128, 256])))
+
+
+def _random_operator(builder: NetworkBuilder, random: np.random.Generator, source: str, live: list[str]) -> list[str]:
+    """The tensors that an operator adds, its output last."""
+    batch, height, width, channels = builder.tensors[source].shape
+    kernel = tuple(int(taps) for taps in random.integers(1, 4, 2))
+    stride = tuple(int(step) for step in random.choice([1, 1, 1, 2], 2))
+    kinds = ("conv", "pointwise", "depthwise", "average", "maximum", "add", "add", "twice", "matrix", "reshape")
+    match kinds[random.integers(len(kinds))]:
+        case "conv":
+            return [builder.conv(source, int(random.integers(1, 40)), kernel, stride=stride)]
+        case "pointwise":
+            return [builder.conv(source, channels, 1)]
+        case "depthwise":
+            return [builder.depthwise(source, 3)]
+        case "average":
+            return [builder.average(source, kernel, stride=stride, padding=SAME)]
+        case "maximum":
+            return [builder.maximum(source, kernel, stride=stride, padding=SAME)]
+        case "add":
+            shape = builder.tensors[source].shape
+            others = [name for name in live if builder.tensors[name].shape == shape and name != source]
+            other = others[random.integers(len(others))] if others else builder.conv(source, channels, 3)
+            operands = (source, other) if random.random() < 0.5 else (other, source)
+            return [*([] if others else [other]), builder.add(*operands)]
+        case "twice":
+            return [builder.add(source, source)]
+        case "matrix":
+            depth = channels if random.random() < 0.5 else height * width * channels
+            return [builder.fully_connected(source, int(random.integers(1, 30)), depth)]
+        case _:
+            return [builder.reshape(source, batch, width, height, channels)]
+
+
+def _random_parameters(random: np.random.Generator, kib: int) -> Parameters:
+    rows, cols = (int(side) for side in random.choice([4, 8, 16, 32], 2))
+    depth = int(random.choice([64, 128, 256, 512]))
+    depthwise = bool(random.random() < 0.9)
+    return Parameters(rows=rows, cols=cols, accumulator_depth=depth, activation_kib=kib, depthwise=depthwise)
+
+
 def random_inputs(graph: Graph, seed: int = 0) -> dict[str, Any]:
     """One case."""
     random = np.random.default_rng(seed)
     return {name: random.integers(-128, 128, graph.tensors[name].shape).astype(np.int8) for name in graph.inputs}
 
 
-def compile_and_compare(graph: Graph, params: Any, *, fuse: bool = True, seed: int = 0) -> Program:
+def compile_and_compare(graph: Graph, params: Parameters, *, fuse: bool = True, seed: int = 0) -> Program:
     """Compile, look for races, interpret, and compare every tensor on chip and every output with the operators' arithmetic."""
     program = compile_model(graph, params, fuse=fuse)
     assert [str(hazard) for hazard in find_hazards(program)] == []

