@@ -8,7 +8,8 @@ from ..hw.disassemble import disassemble
 from ..hw.isa import Base
 from ..hw.params import BANKS
 from ..hw.program import Program
-from ..mapper.compile import compile_model
+from ..mapper.compile import compile_steps
+from ..mapper.report import schedule_report
 from .files import check_writable, write_files
 from .model import check_target, open_model
 from .options import model_argument, output_folder_option, require_target, target_options
@@ -28,23 +29,24 @@ def compile_command(model: str, array: str | None, config: Path | None, folder: 
     \b
     NAME.twp           the program: instructions, weights, tables; `tilewright run NAME.twp` runs it
     NAME.memory.txt    what lies where, in external memory and on chip
-    NAME.schedule.txt  the instructions, with their layers, tensors and tokens
+    NAME.schedule.txt  layers, their tiles and predicted cycles; the instructions with their tokens
     """
     params = require_target(array, config)
     check_writable(folder / "NAME.twp")
     opened = open_model(model)
     if isinstance(opened, Program):
         check_target(model, opened, params)
-        program = opened
+        program, report = opened, ""
     else:
         with Steps() as steps:
             steps(f"compiling {opened.name} for {params.array}")
-            program = compile_model(opened, params)
+            compilation = compile_steps(opened, params)
+        program, report = compilation.program, schedule_report(compilation) + "\n"
     name = program.model or Path(model).stem
     files = {
         folder / f"{name}.twp": program.to_bytes(),
         folder / f"{name}.memory.txt": memory_map(program).encode(),
-        folder / f"{name}.schedule.txt": disassemble(program).encode(),
+        folder / f"{name}.schedule.txt": (report + disassemble(program)).encode(),
     }
     write_files(files)
     print_line(f"{name} for {params.array}: {len(program)} instructions, {len(program.weights):,} bytes of weights")

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import click
 
-from ..hw.generate import verilog
-from ..hw.registers import c_header
+from ..hw.generate import TOP, generate
 from .files import check_writable, write_files
 from .options import output_folder_option, require_target, target_options
 from .progress import Steps
@@ -21,19 +20,19 @@ def generate_command(array: str | None, config: Path | None, folder: Path) -> No
     """Write the accelerator of TARGET into DIR.
 
     \b
-    tilewright.v            the Verilog, one file; top module `tilewright`
-    tilewright.json         the parameters, for --config
-    tilewright_registers.h  register offsets and bits, in C
+    tilewright.v     the Verilog, one file; top module `tilewright`
+    tilewright.json  the parameters, for --config, and the Verilog's SHA-256
+    tilewright.h     register offsets, bits and error codes, in C
     """
     params = require_target(array, config)
-    check_writable(folder / "tilewright.v")
+    check_writable(folder / f"{TOP}.v")
     with Steps() as steps:
-        steps(f"generating Verilog for {params.array}")
-        text = verilog(params)
+        steps(f"generating the Verilog of {params.array} (kept for the next time)", slow=True)
+        generated = generate(params)
     files = {
-        folder / "tilewright.v": text.encode(),
-        folder / "tilewright.json": (params.to_json() + "\n").encode(),
-        folder / "tilewright_registers.h": c_header(params.fingerprint).encode(),
+        folder / f"{TOP}.v": generated.verilog.encode(),
+        folder / f"{TOP}.json": generated.parameters_json.encode(),
+        folder / f"{TOP}.h": generated.header.encode(),
     }
     write_files(files)
     for path, content in files.items():

@@ -75,8 +75,10 @@ def require_target(array: str | None, config: Path | None) -> Parameters:
 
 def _read_config(path: Path) -> Parameters:
     try:
-        text = path.read_text(encoding="utf-8")
-        return Parameters.from_json(text)
+        values = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(values, dict) and "parameters" in values:  # What `generate` writes has more around them.
+            values = values["parameters"]
+        return Parameters.from_json(json.dumps(values))
     except OSError as error:
         raise CommandError(f"cannot read {path}: {(error.strerror or str(error)).lower()}") from None
     except (json.JSONDecodeError, UnicodeDecodeError):

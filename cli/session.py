@@ -1,6 +1,5 @@
 """What `tilewright run` does, without its command line: compile, compute in every way, compare, count."""
 
-import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..hw.generate import verilog
+from ..hw.generate import Generated, generate
 from ..hw.isa import ErrorCode
 from ..hw.params import Parameters
 from ..hw.program import Program
@@ -86,12 +85,12 @@ class Session:
         options = self.memory
         timing = MemoryModel(latency=options.latency, write_latency=options.write_latency, bandwidth=options.bandwidth)
         self.prediction: Prediction = predict(self.program, timing)
-        self._verilog = ""
+        self._generated: Generated | None = None
 
     @property
     def verilog_sha256(self) -> str | None:
         """Of the text that was simulated; None before a simulation."""
-        return hashlib.sha256(self._verilog.encode()).hexdigest() if self._verilog else None
+        return None if self._generated is None else self._generated.sha256
 
     def golden(self, inputs: Mapping[str, Array]) -> Case:
         """The interpreter's answer to a case, compared with the operators."""
@@ -102,17 +101,17 @@ class Session:
 
         Raises `CommandError` with status 5 if the hardware stopped or took too long.
         """
-        if not self._verilog:
-            self._step("generating Verilog", slow=True)
-            self._verilog = verilog(self.params)
+        if self._generated is None:
+            self._step(f"generating the Verilog of {self.params.array} (kept for the next time)", slow=True)
+            self._generated = generate(self.params)
+        verilog = self._generated.verilog
         golden, expected = self._golden(inputs)
-        assert expected is not None
         runs: list[RtlResult] = []
 
         def accelerate(values: Mapping[str, Array]) -> dict[str, Array]:
             memory, bases = make_memory(self.program, values)
             self._step("simulating")
-            runs.append(self._simulate(memory.tobytes(), bases))
+            runs.append(self._simulate(verilog, memory.tobytes(), bases))
             left = np.frombuffer(runs[0].memory, np.uint8)
             return {tensor.name: read_tensor(left, bases, tensor) for tensor in self.program.outputs}
 
@@ -151,7 +150,7 @@ class Session:
         except UnsupportedError:
             return None
 
-    def _simulate(self, memory: bytes, bases: Mapping[Any, int]) -> RtlResult:
+    def _simulate(self, verilog: str, memory: bytes, bases: Mapping[Any, int]) -> RtlResult:
         limit = _OVERDUE * self.prediction.total
         array = self.params.array
 
@@ -162,7 +161,7 @@ class Session:
             memory,
             bases,
             self.params,
-            self._verilog,
+            verilog,
             program_length=len(self.program),
             watchdog=max(_WATCHDOG, 10 * self.memory.latency),
             max_cycles=limit,

@@ -99,8 +99,7 @@ class Fetcher(wiring.Component):
 class Controller(wiring.Component):
     """Run a program from ``start`` to END. Reset it (with all engines) before each run: `Lifecycle`.
 
-    ``loads``, ``weights``, ``computes``, ``stores`` are the engines' queues, ``queue_depth`` deep (header bits other than the
-    waits come out as zero). ``finished`` pulses when an engine finishes an instruction, ``idle`` says that it has nothing left.
+    ``loads``, ``weights``, ``computes``, ``stores`` are the engines' queues, ``queue_depth`` deep. ``finished`` pulses when an engine finishes an instruction, ``idle`` says that it has nothing left.
     ``busy`` from the cycle after ``start`` to END's completion, ``done`` after it. An error raises ``halt`` one cycle later,
     for good, with ``error``, ``error_pc`` (the instruction's number; of a watchdog, that of the next to dispatch) and
     ``error_detail`` as of then. A bus error's number is that of the engine's oldest unfinished instruction.
@@ -156,6 +155,7 @@ class Controller(wiring.Component):
             m.d.comb += [
                 *(queue.i.p[field].eq(view[field]) for field in kept),
                 *(output.p[field].eq(queue.o.p[field]) for field in kept),
+                output.p.opcode.eq(_OPCODES[name]),
                 output.valid.eq(queue.o.valid),
                 queue.o.ready.eq(output.ready),
                 queue.i.valid.eq(dispatch[name]),

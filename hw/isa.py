@@ -189,14 +189,14 @@ COMPUTE = data.StructLayout({
     "res_address": unsigned(16),
     "res_bank": unsigned(2),
     "res_shift": unsigned(5),
-    "res_tie": unsigned(1),
+    "res_tie": unsigned(6),
     "res_offset": signed(28),
     "res_zero_point": signed(8),
     "res_minimum": signed(8),
     "res_maximum": signed(8),
     "unused": unsigned(
         INSTRUCTION_BITS - 64 - 5 - 12 - 8 - 8 - 12 - 12 - 12 - 6 - 6 - 6 - 12 - 16 - 2 - 16 - 16 - 16 - 5 - 6 - 4 - 4
-        - 12 - 12 - 12 - 12 - 8 - 16 - 2 - 16 - 16 - 8 - 8 - 8 - 16 - 2 - 5 - 1 - 28 - 8 - 8 - 8
+        - 12 - 12 - 12 - 12 - 8 - 16 - 2 - 16 - 16 - 8 - 8 - 8 - 16 - 2 - 5 - 6 - 28 - 8 - 8 - 8
     ),
 })  # fmt: skip
 """One rectangle of an output image, in all its output channels."""

@@ -345,8 +345,8 @@ class PostProcessor(wiring.Component):
 
         parts = {
             "residual": context.residual,
-            "tie": context.res_tie,
-            "offset_less_one": context.res_offset - 1,
+            "offset": context.res_offset,
+            "offset_below": (context.res_offset - context.res_tie)[:29].as_signed(),
             "shift": context.res_shift,
             "zero_point": context.res_zero_point,
             "minimum": context.res_minimum,

@@ -6,7 +6,7 @@ from collections import Counter
 __all__ = ["readable"]
 
 _ZERO_MEMORY = re.compile(r"^  initial begin\n(?:    (\S+)\[\d+\] = (\d+'h0+);\n)+  end\n", re.MULTILINE)
-_REGISTER = re.compile(r"^  always @\((?P<edge>\w+ \S+)\)\n    (?P<register>\S+)  ?<= (?P<next>\\\$\d+) ;\n", re.MULTILINE)
+_REGISTER = re.compile(r"^  always @\((?P<edge>\w+ \S+)\)\n    (?P<register>\S+)  ?<= (?P<next>\\\$\S+) ;\n", re.MULTILINE)
 _PROCESS = re.compile(r"^  always @\* begin\n    if \(\\\$initial \) begin end\n(.*?)^  end\n", re.DOTALL | re.MULTILINE)
 _ASSIGNED = re.compile(r"^( +)(\S+?)( ?\[[^\]\n]*\])?  ?=(?= )", re.MULTILINE)
 
@@ -14,7 +14,7 @@ _NAME = re.compile(r"(?<![.'\w$\\])(?:\\\S+ |[A-Za-z_][\w$]*)")  # an escaped na
 _DECLARATION = re.compile(rf"^  (?P<kind>input|output|wire|reg) (?P<range>\[.*?\] )?(?P<name>{_NAME.pattern})(?: = .*)?;$")
 _ALIAS = re.compile(rf"^  assign (?P<name>{_NAME.pattern}) ?= (?P<source>{_NAME.pattern});$")
 _ASSIGN = re.compile(rf"^  assign (?P<name>{_NAME.pattern}) ?(?:\[[^\]]*\] )?= ")
-_TEMPORARY = re.compile(r"\\\$\d+ ")
+_TEMPORARY = re.compile(r"\\\$(?!initial )\S+ ")
 
 
 def readable(text: str) -> str:
@@ -41,13 +41,13 @@ def _zero_memory(match: re.Match[str]) -> str:
 def _merge_registers(module: str) -> str:
     """Write a register's next state into its clocked block, where Yosys has an ``always @*`` of its own for it."""
     registers = {register["next"]: register for register in _REGISTER.finditer(module)}
-    uses = Counter(re.findall(r"\\\$\d+(?= )", module))
+    uses = Counter(_TEMPORARY.findall(module))
     merged: set[str] = set()
 
     def merge(block: re.Match[str]) -> str:
         assigned = [target[2] for target in _ASSIGNED.finditer(block[1])]
         state = assigned[0]
-        if state not in registers or uses[state] != len(assigned) + 2:  # its declaration and the register
+        if state not in registers or uses[state + " "] != len(assigned) + 2:  # its declaration and the register
             return block[0]
         merged.add(state)
         register, edge = registers[state]["register"], registers[state]["edge"]
@@ -57,7 +57,7 @@ def _merge_registers(module: str) -> str:
 
     module = _PROCESS.sub(merge, module)
     module = _REGISTER.sub(lambda register: "" if register["next"] in merged else register[0], module)
-    module = re.sub(r"^  reg .*?(\\\$\d+) ;\n", lambda reg: "" if reg[1] in merged else reg[0], module, flags=re.MULTILINE)
+    module = re.sub(r"^  reg (?:\[.*?\] )?(\\\$\S+) ;\n", lambda reg: "" if reg[1] in merged else reg[0], module, flags=re.MULTILINE)
     return module if r"if (\$initial )" in module else re.sub(r"^  reg \\\$initial .*\n", "", module, flags=re.MULTILINE)
 
 

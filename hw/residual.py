@@ -14,11 +14,11 @@ TABLE_PAIR = data.StructLayout({"index": range(TABLE_ENTRIES), "a": signed(28), 
 
 
 class ResidualLane(wiring.Component):
-    """``clamp(zero_point + ((A[value] + B[operand] + offset - (tie and A + B < 0)) >> shift))``, one value per cycle.
+    """``clamp(zero_point + ((A[value] + B[operand] + offset) >> shift))``, one value per cycle.
 
     With ``residual`` low ``value`` passes unchanged. ``result`` follows ``value`` and ``operand`` by ``LATENCY`` cycles
-    in both cases; the inputs in ``STAGES`` are sampled that many cycles after them. ``offset_less_one`` is offset - 1,
-    -2**27 - 1 to 2**27 - 2. ``minimum`` must not exceed ``maximum``. ``write`` stores ``entry`` in both tables; no
+    in both cases; the inputs in ``STAGES`` are sampled that many cycles after them. ``offset_below`` takes
+    the place of ``offset`` where A + B < 0; both lie in -2**27 - 63 to 2**27 - 1. ``minimum`` must not exceed ``maximum``. ``write`` stores ``entry`` in both tables; no
     residual can be added in that cycle.
     """
 
@@ -28,8 +28,8 @@ class ResidualLane(wiring.Component):
     entry: In(TABLE_PAIR)
 
     residual: In(1)
-    tie: In(1)
-    offset_less_one: In(signed(29))
+    offset: In(signed(29))
+    offset_below: In(signed(29))
     shift: In(5)
     zero_point: In(signed(8))
     minimum: In(signed(8))
@@ -39,7 +39,7 @@ class ResidualLane(wiring.Component):
 
     LATENCY = 8
     STAGES = {  # noqa: RUF012
-        "tie": 3, "offset_less_one": 3, "shift": 4, "zero_point": 6, "minimum": 7, "maximum": 7, "residual": 7,
+        "offset": 3, "offset_below": 3, "shift": 4, "zero_point": 6, "minimum": 7, "maximum": 7, "residual": 7,
     }  # fmt: skip
     """Cycles from ``value`` to the cycle in which an input that many values share is sampled."""
 
@@ -67,15 +67,14 @@ class ResidualLane(wiring.Component):
         sum_ = Signal(signed(29), name="sum")
         m.d.sync += sum_.eq(terms[0] + terms[1])
 
-        # Cycle 3: the one that the offset lacks comes as a carry, unless the tie takes it away.
-        total = Signal(signed(31))
-        keeps = ~(self.tie & sum_[-1])
-        m.d.sync += total.eq(Cat(keeps, sum_).as_signed() + Cat(keeps, self.offset_less_one).as_signed())
+        # Cycle 3.
+        total = Signal(signed(30))
+        m.d.sync += total.eq(sum_ + Mux(sum_[-1], self.offset_below, self.offset))
 
         # Cycles 4 and 5. Beyond -256..255 every zero point leads out of int8.
         m.submodules.shifter = shifter = SaturatingShift(value_bits=30, amount_bits=5, result_bits=9)
         m.d.comb += [
-            shifter.value.eq(total >> 1),
+            shifter.value.eq(total),
             shifter.amount.eq(self.shift),
         ]
 

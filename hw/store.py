@@ -79,12 +79,10 @@ class StoreEngine(wiring.Component):
         chunk = data.StructLayout({"data": 8 * self._vector_bytes, "count": range(self._vector_bytes + 1)})
         m.submodules.vectors = vectors = StreamFIFO(chunk, _READ_CREDITS)
         credits = Signal(range(_READ_CREDITS + 1), init=_READ_CREDITS)
-        asked = Signal()
         read = Signal()
         m.d.comb += [
-            asked.eq(credits.any() & ~self.halt),
-            self.reads.valid.eq(pixels.vectors.valid & asked),
-            pixels.vectors.ready.eq(self.reads.ready & asked),
+            self.reads.valid.eq(pixels.vectors.valid & credits.any()),
+            pixels.vectors.ready.eq(self.reads.ready & credits.any()),
             self.reads.p.bank.eq(pixels.vectors.p.bank),
             self.reads.p.address.eq(pixels.vectors.p.address),
             read.eq(self.reads.valid & self.reads.ready),

@@ -1,4 +1,4 @@
-"""Where each image lies in the activation memory: addresses by lifetime, the peak as low as a few greedy orders find."""
+"""Where each image lies in the activation memory: by lifetime, the peak as low as a few greedy orders find."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -13,7 +13,9 @@ __all__ = ["Allocation", "Place", "allocate", "verify_allocation"]
 
 @dataclass(frozen=True)
 class Place:
-    """Where an image's first pixel is, and the distances to other pixels; addresses in units, see `docs/architecture.md`."""
+    """Where an image's first pixel is, and the distances to other pixels; addresses in units, see
+    `docs/architecture.md`.
+    """
 
     address: int
     bank: int
@@ -83,9 +85,9 @@ def verify_allocation(network: Network, allocation: Allocation, params: Paramete
         if any(place.extent(bank, rows)[1] > params.bank_words * params.units for bank in range(BANKS)):
             raise ValueError(f"image {name!r} at unit {place.address} leaves its bank")
         for other in names[:index]:
-            if _overlap(lives[name], lives[other]) and _meet(network, allocation.places, name, other):
-                if frozenset((name, other)) not in partners or place != allocation.places[other]:
-                    raise ValueError(f"images {name!r} and {other!r} meet")
+            in_place = frozenset((name, other)) in partners and place == allocation.places[other]
+            if _overlap(lives[name], lives[other]) and not in_place and _meet(network, allocation.places, name, other):
+                raise ValueError(f"images {name!r} and {other!r} meet")
 
 
 def _place(image: Image, address: int, bank: int, params: Parameters) -> Place:

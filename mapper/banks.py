@@ -29,9 +29,9 @@ class _Tie:
 def choose_banks(network: Network, tilings: Mapping[str, Tiling]) -> dict[str, int]:
     """The bank of each image's first row.
 
-    Heaviest ties first: a tie between two groups of images turns one group against the other as suits it best, and leaves
-    each group as it is in itself. So every tie that closes no cycle is met at its least cost; those of depthwise layers form none (see
-    `fuse`). Raises `ValueError` if they do.
+    Heaviest ties first: a tie between two groups of images turns one group against the other as suits it best, and
+    leaves each group as it is in itself. So every tie that closes no cycle is met at its least cost; those of
+    depthwise layers form none (see `fuse`). Raises `ValueError` if they do.
     """
     ties = sorted(_ties(network, tilings), key=lambda tie: -tie.weight)
     groups = {name: frozenset((name,)) for name in network.images}
@@ -58,8 +58,8 @@ def choose_banks(network: Network, tilings: Mapping[str, Tiling]) -> dict[str, i
 def shares_place(network: Network, layer: Layer, source: str) -> bool:
     """Whether the output may replace an image that the layer reads: pixel by pixel, each read before it is written.
 
-    That needs the same layout, no later reader, and no step that reads the place of a pixel already written. Only computed images are
-    replaced: one that is loaded may still be on its way while the layer works on its first rows.
+    That needs the same layout, no later reader, and no step that reads the place of a pixel already written. Only
+    computed images are replaced: one that is loaded may still be on its way while the layer works on its first rows.
     """
     if all(source != other.output for other in network.layers):
         return False
@@ -74,7 +74,9 @@ def shares_place(network: Network, layer: Layer, source: str) -> bool:
 
 
 def meetings(layer: Layer, tiling: Tiling, behind: int) -> int:
-    """Steps in which the residual operand meets the activation, if its first bank lies `behind` banks behind the input's."""
+    """Steps in which the residual operand meets the activation, if its first bank lies `behind` banks behind the
+    input's.
+    """
     last = (-(-layer.kernel[0] // tiling.group_rows) - 1) * tiling.group_rows * layer.dilation[0]
     found = 0
     for item in range(layer.batch):
@@ -97,7 +99,8 @@ def _ties(network: Network, tilings: Mapping[str, Tiling]) -> list[_Tie]:
                 costs = [_FORBIDDEN if cost else 0 for cost in costs]
             ties.append(_Tie(layer.input, layer.residual.image, tuple(costs)))
         for source in dict.fromkeys(layer.reads):
-            # In place only if the banks are the same; worth less than a single step, since memory is not short everywhere.
+            # In place only if the banks are the same; worth less than a single step, since memory is not short
+            # everywhere.
             if shares_place(network, layer, source):
                 ties.append(_Tie(source, layer.output, (0, 1, 1, 1)))
     return [tie for tie in ties if tie.first != tie.second]

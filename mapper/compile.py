@@ -36,8 +36,8 @@ class Compilation:
 def compile_model(graph: Graph, params: Parameters, *, fuse: bool = True) -> Program:
     """Compile a graph for an accelerator. The same graph and parameters always give the same program.
 
-    `fuse` puts additions into the convolutions before them. Raises `UnsupportedError` for a network that does not fit: in memory, in
-    the fields of an instruction, or because the host would have to work in its middle.
+    `fuse` puts additions into the convolutions before them. Raises `UnsupportedError` for a network that does not fit:
+    in memory, in the fields of an instruction, or because the host would have to work in its middle.
     """
     return compile_steps(graph, params, fuse=fuse).program
 

@@ -124,7 +124,8 @@ def host_steps(graph: Graph, network: Network) -> tuple[HostStep | AcceleratorRu
 
 
 def _host_step(operator: Operator, tensors: Mapping[str, Tensor]) -> HostStep:
-    """`op` is the operator's kind; `parameters` are the keyword arguments of its function in `tilewright.sim.operators`.
+    """`op` is the operator's kind; `parameters` are the keyword arguments of its function in
+    `tilewright.sim.operators`.
 
     Inputs are in the function's order, without an absent bias.
     """
@@ -155,7 +156,7 @@ def _host_step(operator: Operator, tensors: Mapping[str, Tensor]) -> HostStep:
 def host_tensors(
     graph: Graph, network: Network, inputs: tuple[TensorInfo, ...], outputs: tuple[TensorInfo, ...]
 ) -> tuple[HostTensor, ...]:
-    """What the host's steps and the model name beyond the accelerator's inputs and outputs; constants with their data."""
+    """What the host's steps and the model name beyond the accelerator's tensors; constants with their data."""
     names = [*graph.inputs, *graph.outputs]
     for operator in graph.operators:
         if operator.name in network.host:

@@ -20,7 +20,7 @@ __all__ = ["Code", "emit"]
 Fields = dict[str, Any]
 
 _ALIGNMENT = 64
-"""Bytes to which each weight stream is aligned: whole beats of the widest memory port, and few bursts that cross 4 KiB."""
+"""Bytes to which each weight stream is aligned: whole beats of the widest memory port."""
 
 _ADDRESS = 1 << 16
 
@@ -95,9 +95,7 @@ def _waits(task: Task, issued: Mapping[Opcode, int]) -> Fields:
     }
 
 
-def _transfer(
-    task: Rows, network: Network, allocation: Allocation, tensors: Mapping[str, TensorInfo]
-) -> Fields:
+def _transfer(task: Rows, network: Network, allocation: Allocation, tensors: Mapping[str, TensorInfo]) -> Fields:
     image, place = network.images[task.image], allocation.places[task.image]
     bank, address = place.row(task.first)
     row_bytes = image.width * image.channels
@@ -132,9 +130,7 @@ def _tables(layer: Layer, streams: _Streams) -> Fields:
     return _stream(shape, Stream.TABLES, pairs.tobytes(), streams)
 
 
-def _weights(
-    layer: Layer, constants: Constants, tiling: Tiling, streams: _Streams, params: Parameters
-) -> Fields:
+def _weights(layer: Layer, constants: Constants, tiling: Tiling, streams: _Streams, params: Parameters) -> Fields:
     match layer.mode:
         case Mode.DEPTHWISE:
             tiles, shape = _depthwise_tiles(layer, tiling, params)
@@ -180,7 +176,7 @@ def _dense_tiles(layer: Layer, params: Parameters) -> tuple[list[Array], Fields]
 
 
 def _depthwise_tiles(layer: Layer, tiling: Tiling, params: Parameters) -> tuple[list[Array], Fields]:
-    """As `_dense_tiles`: array row g * group + x holds kernel row g and column x of the pass, zero beyond the kernel."""
+    """As `_dense_tiles`: array row g * group + x holds kernel row g, column x of the pass; zero beyond the kernel."""
     taps_y, taps_x = taps(layer, tiling)
     height, width = tiling.group_rows, tiling.group
     missing = (taps_y * height - layer.kernel[0], taps_x * width - layer.kernel[1])
@@ -192,7 +188,9 @@ def _depthwise_tiles(layer: Layer, tiling: Tiling, params: Parameters) -> tuple[
 
 
 def _packed_tiles(layer: Layer, tiling: Tiling, params: Parameters) -> tuple[list[Array], Fields]:
-    """As `_dense_tiles`: array row r of chunk p holds tap p * chunk + r of the segment, taps being (kernel row, byte) in order."""
+    """As `_dense_tiles`: array row r of chunk p holds tap p * chunk + r of the segment, taps being (kernel row, byte)
+    in order.
+    """
     chunks, segments = taps(layer, tiling)
     kernel = np.pad(layer.weights[:, :, 0], [(0, 0), (0, segments * tiling.group - layer.kernel[1]), (0, 0)])
     grid = kernel.reshape(layer.kernel[0], segments, tiling.group, layer.outputs).swapaxes(0, 1)

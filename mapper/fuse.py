@@ -15,9 +15,9 @@ _PRODUCERS = (Conv2D.KIND, DepthwiseConv2D.KIND, FullyConnected.KIND)
 def fuse(network: Network) -> Network:
     """Fuse every addition with the convolution that runs last of those that could take it.
 
-    The convolution's result must have no other reader. It moves to the addition's place, where the other operand is complete. A
-    depthwise convolution reads three banks at a time and cannot wait: it takes an addition only if the residual operand's bank can
-    always be the fourth.
+    The convolution's result must have no other reader. It moves to the addition's place, where the other operand is
+    complete. A depthwise convolution reads three banks at a time and cannot wait: it takes an addition only if the
+    residual operand's bank can always be the fourth.
     """
     while (fused := _fuse_one(network)) is not None:
         network = fused
@@ -34,7 +34,6 @@ def _fuse_one(network: Network) -> Network | None:
                 operators=producer.operators + addition.operators,
                 output=addition.output,
                 residual=residual,
-                macs=producer.macs + addition.macs,
             )
             if producer.mode is Mode.DENSE or _banks_free(network, fused):
                 return _replace(network, producer, addition, fused)
@@ -61,8 +60,8 @@ def _choices(network: Network, addition: Layer) -> Iterator[tuple[Layer, Residua
 def _banks_free(network: Network, fused: Layer) -> bool:
     """Whether the banks can be dealt out so that the layer's residual operand never meets its activation.
 
-    Pixel rows advance together only at stride 1. Such layers tie two images' first banks to each other; as long as these ties form no
-    cycle, every tie can be met by turning one side's banks.
+    Pixel rows advance together only at stride 1. Such layers tie two images' first banks to each other; as long as
+    these ties form no cycle, every tie can be met by turning one side's banks.
     """
     if fused.batch != 1 or (fused.stride[0] != 1 and fused.out_size[0] != 1):
         return False

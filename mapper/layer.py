@@ -1,7 +1,7 @@
 """The second IR: what the array runs, on images that lie in the activation memory.
 
-An *image* is a tensor cut into pixels: `rows` x `width` pixels of `channels` bytes, in the tensor's memory order. A batch lies
-row under row. A `Network` is a sequence of steps; each image is defined by one of them.
+An *image* is a tensor cut into pixels: `rows` x `width` pixels of `channels` bytes, in the tensor's memory order. A
+batch lies row under row. A `Network` is a sequence of steps; each image is defined by one of them.
 """
 
 from collections.abc import Mapping
@@ -85,7 +85,7 @@ class Residual:
     table_b: Array
     offset: int
     shift: int
-    tie: bool
+    tie: int
     zero_point: int
     clamp: Pair
 
@@ -94,11 +94,12 @@ class Residual:
 class Layer:
     """A convolution, dense or depthwise, or what is expressed as one. Pairs are (y, x).
 
-    `operators` are the names of the graph operators it computes, the last one defines the output; `kind` is the first one's.
-    Of each of the `batch` input images, `size` pixels large, it makes an output image of `out_size` pixels. The first tap of
-    output pixel (oy, ox) lies at `origin + stride * (oy, ox)`; taps outside the image read `pad`. `weights` is int8, [kernel
-    y, kernel x, inputs, outputs] when dense and [kernel y, kernel x, channels] when depthwise. The regions cover the output.
-    A packed layer is a dense one with one input channel: its columns, in `size` and everything else, are the bytes of an image row.
+    `operators` are the names of the graph operators it computes, the last one defines the output; `kind` is the first
+    one's. Of each of the `batch` input images, `size` pixels large, it makes an output image of `out_size` pixels. The
+    first tap of output pixel (oy, ox) lies at `origin + stride * (oy, ox)`; taps outside the image read `pad`.
+    `weights` is int8, [kernel y, kernel x, inputs, outputs] when dense and [kernel y, kernel x, channels] when
+    depthwise. The regions cover the output. A packed layer is a dense one with one input channel: its columns, in
+    `size` and everything else, are the bytes of an image row.
     """
 
     operators: tuple[str, ...]
@@ -120,7 +121,6 @@ class Layer:
     combine: Combine = Combine.ADD
     rounding: Rounding = Rounding.DOUBLE
     residual: Residual | None = None
-    macs: int = 0
 
     @property
     def name(self) -> str:
@@ -217,8 +217,8 @@ Step = Load | Layer | Copy | Store
 class Network:
     """Steps in an order in which each can run, the images by name, and where each graph operator went.
 
-    `host` maps operators' names to the reason why the host runs them; operators that are neither there nor in a layer move no
-    data.
+    `host` maps operators' names to the reason why the host runs them; operators that are neither there nor in a layer
+    move no data.
     """
 
     images: Mapping[str, Image]

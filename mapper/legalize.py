@@ -7,7 +7,8 @@ from .errors import UnsupportedError
 from .ir import Graph, Operator, Reshape
 from .layer import Copy, Image, Load, Network, Step, Store
 from .limits import check_layer
-from .lower import Layout, lower, refused
+from .lower import lower
+from .lower_base import Layout, refused
 
 __all__ = ["legalize"]
 
@@ -15,9 +16,9 @@ __all__ = ["legalize"]
 def legalize(graph: Graph, params: Parameters) -> Network:
     """The network of layers that computes a graph, and the operators that the host runs, each with its reason.
 
-    An operator that the accelerator cannot run goes to the host if that is before or behind everything on the accelerator;
-    otherwise the network would fall apart, and `UnsupportedError` says so. A reshape moves no data unless the new shape needs another
-    cut into pixels, which goes by way of external memory.
+    An operator that the accelerator cannot run goes to the host if that is before or behind everything on the
+    accelerator; otherwise the network would fall apart, and `UnsupportedError` says so. A reshape moves no data unless
+    the new shape needs another cut into pixels, which goes by way of external memory.
     """
     builder = _Builder(graph, params)
     for operator in graph.operators:
@@ -82,7 +83,9 @@ class _Builder:
             producer = self.graph.producer(tensor)
             if views and producer is not None and producer.name not in self.host:
                 self.steps.append(Store(next(iter(views.values())), tensor))
-        host = {operator.name: self.host[operator.name] for operator in self.graph.operators if operator.name in self.host}
+        host = {
+            operator.name: self.host[operator.name] for operator in self.graph.operators if operator.name in self.host
+        }
         return Network(self.images, _arrange(self.steps), host)
 
     def _leave(self, operator: Operator, reason: str) -> None:

@@ -21,8 +21,9 @@ _RIGHT = frozenset(_HEADINGS[3:])
 def schedule_report(compilation: Compilation) -> str:
     """A line for every operator of the model, and the totals; lines of at most `WIDTH` characters.
 
-    `instr` counts COMPUTE instructions, `tiles` the weight tiles of each output channel block; `cycles` are predicted, from one layer's
-    last result to the next one's; `util` is macs / (rows x cols x cycles). `KiB at` is where the output starts in its bank.
+    `instr` counts COMPUTE instructions, `tiles` the weight tiles of each output channel block; `cycles` are predicted,
+    from one layer's last result to the next one's; `util` is macs / (rows x cols x cycles). `KiB at` is where the
+    output starts in its bank.
     """
     program, params = compilation.program, compilation.program.params
     prediction = predict(program)

@@ -12,6 +12,7 @@ _ENTRY_MIN, _ENTRY_MAX = -(1 << 27), (1 << 27) - 1
 _SHIFT_MAX = 27  # half a unit must fit the offset
 _SHIFTS_TRIED = 4
 _ROUNDS = 64
+_TIES = (1, 32, 0)
 _UNBOUNDED = 1 << 40
 
 Int64Array = npt.NDArray[np.int64]
@@ -38,7 +39,7 @@ class ResidualTables:
         """The result for every pair of operands: int8 [256, 256], operand -128 first."""
         first, second = (np.roll(table.astype(np.int64), 128) for table in (self.first, self.second))
         pair = first[:, None] + second[None, :]
-        total = pair + self.offset - ((pair < 0) & bool(self.tie))
+        total = pair + self.offset - self.tie * (pair < 0)
         return np.clip(self.zero_point + (total >> self.shift), self.minimum, self.maximum).astype(np.int8)
 
 
@@ -55,7 +56,7 @@ def find_residual(
     where to look; what counts is ``truth``, of which all 65,536 pairs are checked. None if no tables were found.
 
     With shift F, the sum of a pair's entries must lie between two of the thresholds
-    ``(output - zero point) * 2**F - offset`` (one more for negative ones with the tie): bounds on a sum of two
+    ``(output - zero point) * 2**F - offset`` (more by the tie for negative ones): bounds on a sum of two
     unknowns. Such a system is solved by shortest paths (Bellman and Ford), here from the rounded exact entries, which
     need few corrections. Where it has no solution, the corrections go on without end.
     """
@@ -86,7 +87,7 @@ def _starts(
     reach = [128 * step for step in steps]
     share = min(max((reach[1] - reach[0] + abs(constant)) / 2, 0), abs(constant)) * (1 if constant > 0 else -1)
     for coarser in range(_SHIFTS_TRIED):
-        for tie in (1, 0):
+        for tie in _TIES:
             constants = [share, constant - share] if tie else [0.0, 0.0]
             largest = max(part + abs(fixed) for part, fixed in zip(reach, constants, strict=True))
             largest = max(largest, 0.5 if tie else abs(constant) + 0.5)
@@ -101,7 +102,7 @@ def _starts(
 def _threshold(levels: Int64Array, shift: int, tie: int, offset: int) -> Int64Array:
     """The smallest sum of two entries that reaches each level."""
     smallest = (levels << shift) - offset
-    return smallest + ((smallest < 0) & bool(tie))
+    return np.where(smallest < 0, np.minimum(smallest + tie, 0), smallest)
 
 
 def _solve(

@@ -1,8 +1,9 @@
 """Integer factors that give FULLY_CONNECTED's float64 requantization exactly.
 
-The reference kernel rounds `sum * scale` in float64, halves away from zero; the accelerator computes `(sum * multiplier +
-2**(shift - 1)) >> shift`. Both rise with the sum, so they agree on all sums if they step at the same sums. After the clamp there are at
-most 255 steps, and the sums of a channel are bounded by its weights: that is checked in full.
+The reference kernel rounds `sum * scale` in float64, halves away from zero; the accelerator computes `(sum *
+multiplier + 2**(shift - 1)) >> shift`. Both rise with the sum, so they agree on all sums if they step at the same
+sums. After the clamp there are at most 255 steps, and the sums of a channel are bounded by its weights: that is
+checked in full.
 """
 
 from typing import Any
@@ -23,10 +24,12 @@ _SUM_LIMIT = 1 << 31
 def single_factors(
     scales: Array, multipliers: Array, shifts: Array, low: Array, high: Array, outputs: tuple[int, int]
 ) -> tuple[Array, Array] | None:
-    """Multipliers and total right shifts (0 to 62), per channel, that step where the kernel steps; None if there are none.
+    """Multipliers and total right shifts (0 to 62), per channel, that step where the kernel steps; None if there are
+    none.
 
-    `scales` float64; `multipliers` and `shifts` are the mapper's integer form of them (`multiplier * 2**(shift - 31)`). Sums lie in
-    `low` .. `high`, inclusive, per channel. `outputs` is the range that the clamp leaves of the result, before the zero point is added.
+    `scales` float64; `multipliers` and `shifts` are the mapper's integer form of them (`multiplier * 2**(shift -
+    31)`). Sums lie in `low` .. `high`, inclusive, per channel. `outputs` is the range that the clamp leaves of the
+    result, before the zero point is added.
     """
     low = np.maximum(low, -_SUM_LIMIT)
     high = np.minimum(high, _SUM_LIMIT - 1)

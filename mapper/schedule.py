@@ -38,7 +38,9 @@ class Task:
 
 @dataclass(frozen=True, kw_only=True)
 class Rows(Task):
-    """LOAD or STORE of some rows of an image; `tensor` is None for scratch memory, where the image's bytes lie at `slot`."""
+    """LOAD or STORE of some rows of an image; `tensor` is None for scratch memory, where the image's bytes lie at
+    `slot`.
+    """
 
     image: str
     tensor: str | None
@@ -84,8 +86,9 @@ class Schedule:
 def order(network: Network, tilings: Mapping[str, Tiling]) -> Schedule:
     """All tasks in order, without tokens.
 
-    A band of input rows is loaded right before the first instruction that reads it, and stored right behind the one that completes
-    it: the queues are short, and what stands far behind in the program starts late. Weights come right before their COMPUTE.
+    A band of input rows is loaded right before the first instruction that reads it, and stored right behind the one
+    that completes it: the queues are short, and what stands far behind in the program starts late. Weights come right
+    before their COMPUTE.
     """
     walk = _Walk(network, tilings)
     return Schedule(tuple(walk.tasks()), walk.scratch)
@@ -251,7 +254,7 @@ class _Memory:
 
 
 def verify_schedule(schedule: Schedule) -> None:
-    """Raise `ValueError` if a token points forward, weights do not stand before their COMPUTE, or tables are missing."""
+    """Raise `ValueError` if a token points forward, or weights or tables do not stand before their COMPUTE."""
     issued = dict.fromkeys(ENGINES, 0)
     weights: Weights | None = None
     tables: Layer | None = None

@@ -1,4 +1,6 @@
-"""How a layer is cut into COMPUTE instructions, and its kernel into passes: the legal ways, what each costs, the cheapest."""
+"""How a layer is cut into COMPUTE instructions, and its kernel into passes: the legal ways, what each costs, the
+cheapest.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -10,7 +12,20 @@ from ..hw.program import minimum_period
 from .layer import Constants, Layer, Load, Network
 from .limits import MOST_SIZE
 
-__all__ = ["Rectangle", "Tiling", "candidates", "compute_cycles", "fetch_vectors", "packed_rows", "passes", "period", "rectangles", "tap_columns", "taps", "tile"]
+__all__ = [
+    "Rectangle",
+    "Tiling",
+    "candidates",
+    "compute_cycles",
+    "fetch_vectors",
+    "packed_rows",
+    "passes",
+    "period",
+    "rectangles",
+    "tap_columns",
+    "taps",
+    "tile",
+]
 
 MOST_BANDS = 8
 """More bands than this are tried only where the accumulator's depth asks for them."""
@@ -29,8 +44,8 @@ ISSUE = 4
 class Tiling:
     """`bands` are output rows per instruction, from the top; `columns` output columns per instruction.
 
-    In depthwise mode a pass takes `group_rows` kernel rows of `group` kernel columns; in packed mode `chunk` taps of a segment of
-    `group` kernel columns (which are bytes there).
+    In depthwise mode a pass takes `group_rows` kernel rows of `group` kernel columns; in packed mode `chunk` taps of a
+    segment of `group` kernel columns (which are bytes there).
     """
 
     bands: tuple[int, ...]
@@ -95,7 +110,8 @@ def _bands(height: int, count: int, tallest: int) -> Iterator[tuple[int, ...]]:
     bands = (small + 1,) * larger + (small,) * (count - larger)
     yield bands
     if count > 1:
-        # A consumer's first band reads a little more than as many rows; a little less here, and it need not wait for the next.
+        # A consumer's first band reads a little more than as many rows; a little less here, and it need not wait for
+        # the next.
         for moved in (1, 2):
             if bands[0] > moved and bands[-1] + moved <= tallest:
                 yield (bands[0] - moved, *bands[1:-1], bands[-1] + moved)
@@ -135,7 +151,9 @@ def _segments(length: int, most: int) -> Iterator[int]:
 
 
 def _chunk(taps: int, group: int, params: Parameters) -> int:
-    """Taps per pass in packed mode: the fewest passes that touch no more kernel rows than there are ports, equally large."""
+    """Taps per pass in packed mode: the fewest passes that touch no more kernel rows than there are ports, equally
+    large.
+    """
     for count in range(-(-taps // params.rows), taps + 1):
         chunk = -(-taps // count)
         ends = ((start, min(start + chunk, taps) - 1) for start in range(0, taps, chunk))
@@ -237,7 +255,7 @@ def packed_rows(layer: Layer, tiling: Tiling) -> tuple[int, ...]:
 
 
 def cost(layer: Layer, tiling: Tiling, params: Parameters, loaded: set[str]) -> float:
-    """Estimated cycles of a layer on its own: steps or weight stream, whichever is longer, and the first band's load."""
+    """Estimated cycles of a layer alone: steps or weight stream, whichever is longer, and the first band's load."""
     parts = rectangles(layer, tiling)
     fetch = fetch_vectors(layer, tiling, params) * params.cols / params.axi_bytes
     cycles = sum(max(compute_cycles(layer, tiling, part, params), fetch) + ISSUE for part in parts)
@@ -264,7 +282,7 @@ def _needed_rows(producer: Layer | None, layer: Layer, tiling: Tiling) -> int | 
 
 
 def _exposed(needed: int | None, tail: list[tuple[int, int]], params: Parameters) -> int:
-    """Cycles that the first band waits for the way of the last result that it needs through array and post-processor."""
+    """Cycles that the first band waits for the last result that it needs, on its way to the scratchpad."""
     if needed is None:
         return 0
     latency = params.rows + params.cols + STARTUP

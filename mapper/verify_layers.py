@@ -15,8 +15,8 @@ __all__ = ["verify_network", "verify_tilings"]
 def verify_network(network: Network) -> None:
     """Raise `ValueError`, naming the layer or image, if the network breaks an invariant.
 
-    Every image is defined once, before it is read, and its layout fits the layers at both of its ends; regions cover each output pixel
-    once; constants lie in their ranges.
+    Every image is defined once, before it is read, and its layout fits the layers at both of its ends; regions cover
+    each output pixel once; constants lie in their ranges.
     """
     defined: set[str] = set()
     for step in network.steps:

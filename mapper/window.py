@@ -10,7 +10,8 @@ __all__ = ["Window", "find_window", "inside_counts"]
 
 @dataclass(frozen=True)
 class Window:
-    """A kernel's walk over each of `batch` images: pairs are (y, x), `origin` is the first tap of the first output pixel.
+    """A kernel's walk over each of `batch` images: pairs are (y, x), `origin` is the first tap of the first output
+    pixel.
 
     `swapped` says that the axes are exchanged against the graph's, and so must be those of the weights.
     """
@@ -35,8 +36,8 @@ def find_window(
 ) -> Window:
     """The walk between two NHWC shapes.
 
-    An image of width 1 lies down: its memory order stays the same, and kernel rows become columns, of which a pass takes many.
-    Images of a batch that no kernel crosses become one.
+    An image of width 1 lies down: its memory order stays the same, and kernel rows become columns, of which a pass
+    takes many. Images of a batch that no kernel crosses become one.
     """
     batch, size, out_size = shape[0], (shape[1], shape[2]), (out_shape[1], out_shape[2])
     origin = (-padding[0], -padding[1])
@@ -54,7 +55,7 @@ def find_window(
 
 
 def inside_counts(window: Window) -> Iterator[tuple[int, int, int, int, int]]:
-    """Rectangles of the output whose windows have equally many taps in the image: (row, column, rows, columns, taps)."""
+    """Output rectangles with equally many taps inside the image: (row, column, rows, columns, taps)."""
     for row, rows, taps_y in _runs(window, 0):
         for column, columns, taps_x in _runs(window, 1):
             yield row, column, rows, columns, taps_y * taps_x
@@ -65,9 +66,7 @@ def _runs(window: Window, axis: int) -> list[tuple[int, int, int]]:
     runs: list[tuple[int, int, int]] = []
     for position in range(window.out_size[axis]):
         first = window.origin[axis] + position * window.stride[axis]
-        taps = sum(
-            0 <= first + tap * window.dilation[axis] < window.size[axis] for tap in range(window.kernel[axis])
-        )
+        taps = sum(0 <= first + tap * window.dilation[axis] < window.size[axis] for tap in range(window.kernel[axis]))
         if runs and runs[-1][2] == taps:
             runs[-1] = (runs[-1][0], runs[-1][1] + 1, taps)
         else:

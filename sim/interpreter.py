@@ -395,7 +395,7 @@ class Interpreter:
             banks = np.broadcast_to(bank[:, None], everywhere.shape)
             operand = self._read(banks, start[:, None] + offsets, cols, cols, everywhere)
             sums = self._tables[result & 255, 0] + self._tables[operand.view(np.uint8), 1]
-            moved = sums + fields["res_offset"] - (fields["res_tie"] & (sums < 0))
+            moved = sums + fields["res_offset"] - fields["res_tie"] * (sums < 0)
             result = (moved >> fields["res_shift"]) + fields["res_zero_point"]
             result = np.clip(result, fields["res_minimum"], fields["res_maximum"])
         bank, start = row_places(fields, rows, "out_", "out_row_step")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tilewright.hw.counters import Category
 from tilewright.hw.isa import Base, ErrorCode
-from tilewright.hw.params import BANKS, Parameters
+from tilewright.hw.params import Parameters
 from tilewright.hw.registers import OFFSETS, REGISTERS, Access
 
 from .trace import Trace
@@ -211,7 +211,7 @@ def _build(folder: Path, verilog: str, params: Parameters, *, trace: bool) -> Bu
         parameters |= {
             "VECTOR_BYTES": params.vector,
             "UNITS": params.units,
-            "BANK_ADDRESS_BITS": (params.activation_kib * 1024 // BANKS // params.vector - 1).bit_length(),
+            "BANK_ADDRESS_BITS": (params.bank_words - 1).bit_length(),
         }
     return Build(
         sources=(_BENCH / "bench.sv", _BENCH / "axi_memory.sv", design),

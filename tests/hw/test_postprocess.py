@@ -35,7 +35,7 @@ def random_instruction(rng, cols, residual):
     out_rows, out_cols, blocks = rng.choice([(1, 1, 1), (1, 1, 3), (5, 1, 1), (1, 7, 2), (6, 3, 1), (2, 5, 2)])
     instruction = Instruction({
         "rounding": rng.choice(list(Rounding)), "zero_point": rng.randint(-128, 127), "minimum": minimum,
-        "maximum": maximum, "residual": int(residual and rng.random() < 0.6), "res_tie": rng.randrange(2),
+        "maximum": maximum, "residual": int(residual and rng.random() < 0.6), "res_tie": rng.choice([0, 1, rng.randrange(64)]),
         "res_offset": rng.randint(-(2**20), 2**20), "res_shift": rng.randint(12, 20),
         "res_zero_point": rng.randint(-128, 127), "res_minimum": res_minimum, "res_maximum": res_maximum,
         "out_cols": out_cols, "out_address": rng.choice([0, 2**16 - 3, rng.randrange(2**16)]),
@@ -94,7 +94,7 @@ def result(f, constants, tables, col, total, operand):
     value = clamp(f["zero_point"] + y, f["minimum"], f["maximum"])
     if f["residual"]:
         pair = tables[0][value % 256] + tables[1][operand]
-        index = pair + f["res_offset"] - (f["res_tie"] and pair < 0)
+        index = pair + f["res_offset"] - (f["res_tie"] if pair < 0 else 0)
         value = clamp(f["res_zero_point"] + (index >> f["res_shift"]), f["res_minimum"], f["res_maximum"])
     return value
 

@@ -288,7 +288,9 @@ def random_inputs(graph: Graph, seed: int = 0) -> dict[str, Any]:
 
 
 def compile_and_compare(graph: Graph, params: Parameters, *, fuse: bool = True, seed: int = 0) -> Program:
-    """Compile, look for races, interpret, and compare every tensor on chip and every output with the operators' arithmetic."""
+    """Compile, look for races, interpret, and compare every tensor on chip and every output with the operators'
+    arithmetic.
+    """
     program = compile_model(graph, params, fuse=fuse)
     assert [str(hazard) for hazard in find_hazards(program)] == []
     compare(graph, program, random_inputs(graph, seed))

@@ -11,6 +11,7 @@ from tilewright.mapper.tflite import read_tflite
 from .networks import NetworkBuilder, compile_and_compare, random_graph, random_layer
 
 SIDES = (4, 8, 16, 32)
+PARAMS = Parameters(rows=8, cols=8)
 
 
 @pytest.mark.parametrize("seed", range(120))
@@ -63,7 +64,7 @@ def test_several_inputs_and_outputs():
     total = builder.add(first, second)
     left, right = builder.conv(total, 7, 3), builder.depthwise(total, 3)
     graph = builder.graph(right, left, total)
-    program = compile_and_compare(graph, Parameters(rows=8, cols=8))
+    program = compile_and_compare(graph, PARAMS)
     assert program.model_inputs == (first, second) and program.model_outputs == (right, left, total)
     assert {tensor.name for tensor in program.outputs} == {right, left, total}
 
@@ -85,8 +86,15 @@ def test_extreme_factors():
     builder = NetworkBuilder()
     builder._factors = lambda depth, count: [2.0 ** (index - 34) for index in range(count)]
     image = builder.conv(builder.input(1, 4, 4, 3), 36, 1)
-    builder._factors = lambda depth, count: [1.5 * 2.0**index / 64 for index in range(count)]
+    builder._factors = lambda depth, count: [1.5 * 2.0 ** min(index - 6, 12) for index in range(count)]
     compile_and_compare(builder.graph(builder.depthwise(image, 1)), Parameters(rows=8, cols=16))
+
+
+def test_left_shift_that_may_overflow_stays_with_the_host():
+    builder = NetworkBuilder()
+    builder._factors = lambda depth, count: [1.5 * 2.0**16] * count
+    program = compile_and_compare(builder.graph(builder.conv(builder.input(1, 4, 4, 3), 4, 1)), PARAMS)
+    assert [info.where for info in program.layers] == ["host"]
 
 
 def test_report_fits_the_terminal():

@@ -104,8 +104,6 @@ def test_fused_depthwise_reads_at_most_three_rows_at_a_time():
     image = builder.conv(builder.input(1, 9, 9, 8), 8, 1)
     graph = builder.graph(builder.add(builder.depthwise(builder.conv(image, 8, 1), (4, 2)), image))
     compilation = compile_steps(graph, PARAMS)
-    layer = next(
-        step for step in compilation.network.steps if isinstance(step, Layer) and step.mode is Mode.DEPTHWISE
-    )
+    layer = next(step for step in compilation.network.steps if isinstance(step, Layer) and step.mode is Mode.DEPTHWISE)
     assert layer.residual is not None and compilation.tilings[layer.name].group_rows <= 3
     compile_and_compare(graph, PARAMS)

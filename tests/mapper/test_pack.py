@@ -29,7 +29,7 @@ def packed_passes(build, params) -> int:
         (lambda b: b.conv(b.input(1, 96, 96, 3), 8, 3, stride=2), 2),
         (lambda b: b.conv(b.input(1, 49, 10, 1), 64, (10, 4), stride=2), 3),  # 40 taps
         (lambda b: b.conv(b.input(1, 20, 20, 1), 4, (9, 3)), 3),  # 27 taps, but four kernel rows at a time
-        (lambda b: b.conv(b.input(1, 20, 20, 3), 4, (2, 7)), 4),  # 21 bytes in two segments of 11, 22 taps each
+        (lambda b: b.conv(b.input(1, 20, 20, 3), 4, (2, 7)), 3),  # 21 bytes in three segments of 7, 14 taps each
     ],
 )
 def test_taps_fill_the_rows(build, expected):

@@ -44,7 +44,7 @@ def tflite_add(scales: Triple, zero_points: tuple[int, int, int], clamp: tuple[i
 def hardware(tables, a: int, b: int) -> int:
     """The formula of docs/architecture.md, operands as int8."""
     pair = int(tables.first[a % 256]) + int(tables.second[b % 256])
-    shifted = (pair + tables.offset - (1 if tables.tie and pair < 0 else 0)) >> tables.shift
+    shifted = (pair + tables.offset - (tables.tie if pair < 0 else 0)) >> tables.shift
     return max(tables.minimum, min(tables.maximum, tables.zero_point + shifted))
 
 
@@ -77,7 +77,7 @@ def test_random_quantizations(seed):
 
 
 @pytest.mark.parametrize(
-    ("first", "second"), [(1, 1), (0.5, 0.5), (2, 1), (0.25, 1), (1.5, 0.5), (0.75, 0.75), (1 / 3, 1), (0.1, 10)]
+    ("first", "second"), [(1, 1), (0.5, 0.5), (2, 1), (0.25, 1), (1.5, 0.5), (0.75, 0.75), (1 / 3, 1), (0.1, 10), (5 / 6, 1)]
 )
 def test_ratios_with_many_ties(first, second):
     check((first / 16, second / 16, 1 / 16), (3, -128, -5))

@@ -69,9 +69,10 @@ def test_first_band_is_small_where_it_waits_for_a_load():
 
 def test_rows_too_long_for_the_fields_are_split():
     params = Parameters(rows=4, cols=4, activation_kib=256)
-    network = network_of(lambda b: b.depthwise(b.input(1, 1, 2000, 1), (1, 3), stride=(1, 1)), params)
+    network = network_of(lambda b: b.depthwise(b.input(1, 1, 2000, 1), (1, 3)), params)
     (layer,) = network.layers
-    assert {candidate.columns for candidate in candidates(layer, params)} == {2000}
+    # One pass needs no accumulator.
+    assert max(candidate.columns for candidate in candidates(layer, params)) == 2000
     network = network_of(lambda b: b.conv(b.input(1, 1, 2000, 1), 2, (1, 3)), params)
     (layer,) = network.layers
     assert all(candidate.columns <= 512 for candidate in candidates(layer, params))

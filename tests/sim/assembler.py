@@ -326,7 +326,7 @@ def expected(layer: Layer, x: np.ndarray, residual: np.ndarray | None = None) ->
         if residual is not None:
             assert layer.tables is not None
             both = int(layer.tables[value % 256, 0]) + int(layer.tables[int(residual[oy, ox, c]) % 256, 1])
-            moved = both + layer.residual["res_offset"] - (1 if layer.residual["res_tie"] and both < 0 else 0)
+            moved = both + layer.residual["res_offset"] - (layer.residual["res_tie"] if both < 0 else 0)
             value = layer.residual["res_zero_point"] + (moved >> layer.residual["res_shift"])
             value = clamp(value, layer.residual["res_minimum"], layer.residual["res_maximum"])
         result[oy, ox, c] = value
@@ -359,7 +359,7 @@ def random_residual(rng: np.random.Generator) -> dict[str, Any]:
     """Tables and fields of a residual addition, for `random_layer`."""
     fields = {
         "res_offset": int(rng.integers(-(1 << 18), 1 << 18)), "res_shift": int(rng.integers(14, 20)),
-        "res_tie": int(rng.integers(2)), "res_zero_point": int(rng.integers(-128, 128)),
+        "res_tie": int(rng.integers(64)), "res_zero_point": int(rng.integers(-128, 128)),
         "res_minimum": int(rng.integers(-128, -90)), "res_maximum": int(rng.integers(90, 128)),
     }  # fmt: skip
     return {"residual": fields, "tables": rng.integers(-(1 << 24), 1 << 24, (256, 2))}

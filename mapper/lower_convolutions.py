@@ -1,0 +1,115 @@
+"""Convolutions and matrix products to layers."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+
+from ..hw.isa import Mode, Rounding
+from ..sim.arithmetic import wrap_int32
+from .ir import Conv2D, DepthwiseConv2D, FullyConnected, Operator
+from .layer import Array, Constants, Layer
+from .lower_base import Layout, Tensors, base_layer, constant, diagonal, refused, walk, whole
+from .rounding import single_factors
+from .window import Window
+
+__all__ = ["convolution", "depthwise", "fully_connected"]
+
+MOST_TAPS = 255
+"""What the fields for kernel rows and columns hold."""
+
+
+def convolution(operator: Conv2D, tensors: Tensors) -> Layer:
+    filters = constant(operator, tensors, "weights")
+    channels = tensors[operator.input].shape[3]
+    outputs, kernel_y, kernel_x, depth = filters.shape
+    weights = np.zeros((kernel_y, kernel_x, channels, outputs), np.int8)
+    per_group = outputs // (channels // depth)
+    for group in range(channels // depth):
+        ins = slice(group * depth, (group + 1) * depth)
+        outs = slice(group * per_group, (group + 1) * per_group)
+        weights[:, :, ins, outs] = filters[outs].transpose(1, 2, 3, 0)
+    window = walk(operator, tensors, (kernel_y, kernel_x), operator.dilation)
+    layer = base_layer(operator, tensors, operator.input, window, weights, Mode.DENSE)
+    return whole(layer, _double(operator, _folded_bias(operator, tensors, weights, layer.pad), weights))
+
+
+def depthwise(operator: DepthwiseConv2D, tensors: Tensors) -> Layer:
+    weights = constant(operator, tensors, "weights")[0]
+    channels = tensors[operator.input].shape[3]
+    window = walk(operator, tensors, weights.shape[:2], operator.dilation)
+    mode = Mode.DEPTHWISE
+    constants = _double(operator, _folded_bias(operator, tensors, weights, tensors[operator.input].zero_point), weights)
+    if weights.shape[2] != channels:
+        weights, mode = diagonal(weights, channels), Mode.DENSE
+    layer = base_layer(operator, tensors, operator.input, window, weights, mode)
+    return whole(layer, constants)
+
+
+def fully_connected(operator: FullyConnected, tensors: Tensors, layout: Layout | None) -> Layer:
+    matrix = constant(operator, tensors, "weights")
+    quantization = tensors[operator.weights].quantization
+    if quantization is not None and any(quantization.zero_point):
+        raise refused(operator, "its weights have a zero point other than 0", "quantize the weights symmetrically")
+    outputs, depth = matrix.shape
+    layout = layout or (tensors[operator.input].size // depth, 1, depth)
+    window, taps = _matrix_window(layout, depth)
+    weights = matrix.T.reshape(*taps, outputs)
+    layer = base_layer(operator, tensors, operator.input, window, weights, Mode.DENSE)
+    bias = _folded_bias(operator, tensors, weights, layer.pad)
+    low, high = _sum_bounds(weights, bias)
+    factors = single_factors(
+        np.array(operator.scales),
+        np.array(operator.multipliers, np.int64),
+        np.array(operator.shifts, np.int64),
+        low,
+        high,
+        (operator.clamp[0] - layer.zero_point, operator.clamp[1] - layer.zero_point),
+    )
+    if factors is None:
+        raise refused(operator, "no integer factors round as the reference kernel does", "it runs on the host")
+    return whole(replace(layer, rounding=Rounding.SINGLE), Constants(bias, *factors))
+
+
+def _matrix_window(layout: Layout, depth: int) -> tuple[Window, tuple[int, int, int]]:
+    """How a matrix product walks over an image, and its weights' shape (kernel y, kernel x, channels).
+
+    Without another cut where possible: each batch row is a pixel, or a number of image rows.
+    """
+    rows, width, channels = layout
+    per_batch, remainder = divmod(depth, width * channels)
+    if channels == depth:
+        size, kernel, batch = (rows, width), (1, 1), 1
+    elif per_batch and not remainder and rows % per_batch == 0 and max(per_batch, width) <= MOST_TAPS:
+        size, kernel, batch = (per_batch, width), (per_batch, width), rows // per_batch
+    else:
+        size, kernel, batch = (rows * width * channels // depth, 1), (1, 1), 1
+    out_size = size if kernel == (1, 1) else (1, 1)
+    taps = (*kernel, depth // math.prod(kernel))
+    return Window(batch, size, out_size, kernel, (1, 1), (1, 1), (0, 0), False), taps
+
+
+def _folded_bias(operator: Operator, tensors: Tensors, weights: Array, zero_point: int) -> Array:
+    """Bias minus the input zero point times the sum of the weights, which are [taps..., outputs]."""
+    sums = weights.astype(np.int64).sum(axis=tuple(range(weights.ndim - 1)))
+    bias = 0 if operator.bias is None else constant(operator, tensors, "bias").astype(np.int64).reshape(-1)
+    return wrap_int32(bias - zero_point * sums)
+
+
+def _double(operator: Conv2D | DepthwiseConv2D, bias: Array, weights: Array) -> Constants:
+    """Constants of a requantization that rounds twice.
+
+    The kernel shifts sums left in 32 bits, the accelerator in more: a sum must be proven not to leave them.
+    """
+    shifts = np.array(operator.shifts, np.int64)
+    low, high = _sum_bounds(weights, bias)
+    if (np.maximum(-low, high + 1) << np.maximum(shifts, 0) > 1 << 31).any():
+        raise refused(operator, f"a left shift by {shifts.max()} may leave 32 bits", "check the tensors' scales")
+    return Constants(bias, np.array(operator.multipliers, np.int64), 31 - shifts)
+
+
+def _sum_bounds(weights: Array, bias: Array) -> tuple[Array, Array]:
+    """The least and the greatest sum of each output, from weights [taps..., outputs] and folded bias."""
+    axes = tuple(range(weights.ndim - 1))
+    positive, negative = (part.sum(axis=axes, dtype=np.int64) for part in (weights.clip(min=0), weights.clip(max=0)))
+    return bias - 128 * positive + 127 * negative, bias + 127 * positive - 128 * negative
