@@ -152,7 +152,7 @@ def print_report(report: Report) -> None:
         percent(report.utilization), "",
     )  # fmt: skip
     print_table(columns, rows, totals)
-    print_text(f"Host operators are outside the cycles. External memory: {_memory(report)}.")
+    print_text(f"Host operators are outside the cycles. Memory: {_memory(report)}.")
     if report.counters is not None and report.cycles:
         shares = (f"{name} {percent(value / report.cycles)}" for name, value in report.counters.items() if value)
         print_text(f"Cycles: {', '.join(shares)}.")
@@ -210,5 +210,5 @@ def _memory(report: Report) -> str:
 def _compared(report: Report) -> str:
     """What was compared with what."""
     if report.engine == "rtl":
-        return "RTL against interpreter, interpreter against operators, every tensor stored"
-    return "interpreter against operators, every tensor stored"
+        return "every tensor stored, RTL against interpreter against operators"
+    return "every tensor stored, interpreter against operators"

@@ -28,7 +28,7 @@ Array = npt.NDArray[Any]
 Step = Callable[..., None]
 """Told what happens now: `step(what, fraction=None, slow=False)`."""
 
-_OVERDUE = 10
+_LIMIT: float = 10
 """A run is stopped after this many times the predicted cycles."""
 
 _WATCHDOG = 100_000
@@ -151,7 +151,7 @@ class Session:
             return None
 
     def _simulate(self, verilog: str, memory: bytes, bases: Mapping[Any, int]) -> RtlResult:
-        limit = _OVERDUE * self.prediction.total
+        limit = int(_LIMIT * self.prediction.total)
         array = self.params.array
 
         def progress(fraction: float, what: str) -> None:

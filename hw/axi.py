@@ -101,7 +101,8 @@ class AXI4LiteSignature(_Bus):
 
 
 def join_channels(m: Module, bus, *halves) -> None:
-    """Connect the read and write halves (`AXI4ReadSignature`, `AXI4WriteSignature`) to the full bus of the same names."""
+    """Connect the read and write halves (`AXI4ReadSignature`, `AXI4WriteSignature`) to the full bus of the same
+    names."""
     for half in halves:
         for name, member in half.signature.members.items():
             ours, theirs = getattr(half, name), getattr(bus, name)
@@ -111,7 +112,8 @@ def join_channels(m: Module, bus, *halves) -> None:
 class ReadClientSignature(_Bus):
     """What a client of `ReadChannel` sees: bursts to request, and their beats in order.
 
-    A beat is there for the one cycle of ``beat_valid`` and cannot be held up: a client requests only what it has room for.
+    A beat is there for the one cycle of ``beat_valid`` and cannot be held up: a client requests only what it has room
+    for.
     """
 
     def __init__(self, data_bits: int):
@@ -123,20 +125,23 @@ class ReadClientSignature(_Bus):
 class ReadChannel(wiring.Component):
     """Share AR and R among ``clients`` clients, round robin, with up to ``outstanding`` bursts in flight, in order.
 
-    A request is on AR one cycle after it was taken; a beat is at its client one cycle after it was on R. RREADY is always
-    high. ``halt`` takes no more requests and throws away what still comes; ``quiet`` says that nothing is in flight.
+    A request is on AR one cycle after it was taken; a beat is at its client one cycle after it was on R. RREADY is
+    always high. ``halt`` takes no more requests and throws away what still comes; ``quiet`` says that nothing is in
+    flight.
     """
 
     def __init__(self, clients: int, data_bits: int, outstanding: int = 16):
         self._clients = clients
         self._data_bits = data_bits
         self._outstanding = outstanding
-        super().__init__({
-            "clients": In(ReadClientSignature(data_bits)).array(clients),
-            "axi": Out(AXI4ReadSignature(data_bits)),
-            "halt": In(1),
-            "quiet": Out(1),
-        })
+        super().__init__(
+            {
+                "clients": In(ReadClientSignature(data_bits)).array(clients),
+                "axi": Out(AXI4ReadSignature(data_bits)),
+                "halt": In(1),
+                "quiet": Out(1),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
@@ -199,11 +204,13 @@ class BurstSplitter(wiring.Component):
 
     def __init__(self, beat_bytes: int):
         self._beat_bytes = beat_bytes
-        super().__init__({
-            "transfers": In(stream.Signature(RUNS)),
-            "bursts": Out(stream.Signature(data.StructLayout({"burst": BURST, "last": 1}))),
-            "busy": Out(1),
-        })
+        super().__init__(
+            {
+                "transfers": In(stream.Signature(RUNS)),
+                "bursts": Out(stream.Signature(data.StructLayout({"burst": BURST, "last": 1}))),
+                "busy": Out(1),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()

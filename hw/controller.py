@@ -1,4 +1,5 @@
-"""The controller: fetch instructions ahead, check them, hand them to the engines in order; stop at END or at an error."""
+"""The controller: fetch instructions ahead, check them, hand them to the engines in order; stop at END or at an
+error."""
 
 from amaranth import *
 from amaranth.lib import data, fifo, stream, wiring
@@ -28,7 +29,12 @@ DETAIL = data.StructLayout({
 })  # fmt: skip
 """ERROR_DETAIL: the state at the moment of the error."""
 
-_OPCODES = {"load": isa.Opcode.LOAD, "weights": isa.Opcode.WEIGHTS, "compute": isa.Opcode.COMPUTE, "store": isa.Opcode.STORE}
+_OPCODES = {
+    "load": isa.Opcode.LOAD,
+    "weights": isa.Opcode.WEIGHTS,
+    "compute": isa.Opcode.COMPUTE,
+    "store": isa.Opcode.STORE,
+}
 _NUMBERS = 16  # instructions of one engine that are dispatched and not finished
 _NUMBER_BITS = 26  # instructions in 4 GiB
 
@@ -36,22 +42,25 @@ _NUMBER_BITS = 26  # instructions in 4 GiB
 class Fetcher(wiring.Component):
     """Fetch instructions from ``program`` on (a multiple of 64 bytes), up to ``ahead`` of them before they are taken.
 
-    ``run`` lets it request, up to ``length`` instructions (0: no limit); ``discard`` keeps the instruction that is offered
-    and throws away those behind it. ``idle`` when none is in flight or buffered behind it. The payload's ``error`` is that of any of the instruction's beats.
+    ``run`` lets it request, up to ``length`` instructions (0: no limit); ``discard`` keeps the instruction that is
+    offered and throws away those behind it. ``idle`` when none is in flight or buffered behind it. The payload's
+    ``error`` is that of any of the instruction's beats.
     """
 
     def __init__(self, axi_bytes: int, ahead: int = 8):
         self._beats = isa.INSTRUCTION_BYTES // axi_bytes
         self._ahead = ahead
-        super().__init__({
-            "run": In(1),
-            "discard": In(1),
-            "program": In(32),
-            "length": In(32),
-            "read": Out(ReadClientSignature(8 * axi_bytes)),
-            "instructions": Out(stream.Signature(data.StructLayout({"word": isa.INSTRUCTION_BITS, "error": 1}))),
-            "idle": Out(1),
-        })
+        super().__init__(
+            {
+                "run": In(1),
+                "discard": In(1),
+                "program": In(32),
+                "length": In(32),
+                "read": Out(ReadClientSignature(8 * axi_bytes)),
+                "instructions": Out(stream.Signature(data.StructLayout({"word": isa.INSTRUCTION_BITS, "error": 1}))),
+                "idle": Out(1),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
@@ -99,43 +108,46 @@ class Fetcher(wiring.Component):
 class Controller(wiring.Component):
     """Run a program from ``start`` to END. Reset it (with all engines) before each run: `Lifecycle`.
 
-    ``loads``, ``weights``, ``computes``, ``stores`` are the engines' queues, ``queue_depth`` deep. ``finished`` pulses when an engine finishes an instruction, ``idle`` says that it has nothing left.
-    ``busy`` from the cycle after ``start`` to END's completion, ``done`` after it. An error raises ``halt`` one cycle later,
-    for good, with ``error``, ``error_pc`` (the instruction's number; of a watchdog, that of the next to dispatch) and
+    ``loads``, ``weights``, ``computes``, ``stores`` are the engines' queues, ``queue_depth`` deep. ``finished``
+    pulses when an engine finishes an instruction, ``idle`` says that it has nothing left. ``busy`` from the cycle
+    after ``start`` to END's completion, ``done`` after it. An error raises ``halt`` one cycle later, for good, with
+    ``error``, ``error_pc`` (the instruction's number; of a watchdog, that of the next to dispatch) and
     ``error_detail`` as of then. A bus error's number is that of the engine's oldest unfinished instruction.
     """
 
     def __init__(
-        self, rows: int, cols: int, axi_bytes: int, *, depthwise: bool = True, packed: bool = True, residual: bool = True,
-        queue_depth: int = 4,
+        self, rows: int, cols: int, axi_bytes: int, *, depthwise: bool = True, packed: bool = True,
+        residual: bool = True, queue_depth: int = 4,
     ):  # fmt: skip
         self._rows, self._cols, self._axi_bytes = rows, cols, axi_bytes
         self._depthwise, self._packed, self._residual = depthwise, packed, residual
         self._queue_depth = queue_depth
         self._sub_bits = (max(rows, cols) // min(rows, cols)).bit_length() - 1
-        super().__init__({
-            "start": In(1),
-            "program": In(32),
-            "length": In(32),
-            "read": Out(ReadClientSignature(8 * axi_bytes)),
-            "loads": Out(stream.Signature(isa.TRANSFER)),
-            "weights": Out(stream.Signature(isa.WEIGHTS)),
-            "computes": Out(stream.Signature(isa.COMPUTE)),
-            "stores": Out(stream.Signature(isa.TRANSFER)),
-            "counts": In(COUNTS),
-            "finished": In(ENGINES),
-            "idle": In(ENGINES),
-            "waiting": In(WAITING),
-            "faults": In(FAULTS),
-            "busy": Out(1),
-            "done": Out(1),
-            "halt": Out(1),
-            "error": Out(isa.ErrorCode),
-            "error_pc": Out(32),
-            "error_detail": Out(32),
-            "instructions": Out(32),
-            "advance": Out(1),
-        })
+        super().__init__(
+            {
+                "start": In(1),
+                "program": In(32),
+                "length": In(32),
+                "read": Out(ReadClientSignature(8 * axi_bytes)),
+                "loads": Out(stream.Signature(isa.TRANSFER)),
+                "weights": Out(stream.Signature(isa.WEIGHTS)),
+                "computes": Out(stream.Signature(isa.COMPUTE)),
+                "stores": Out(stream.Signature(isa.TRANSFER)),
+                "counts": In(COUNTS),
+                "finished": In(ENGINES),
+                "idle": In(ENGINES),
+                "waiting": In(WAITING),
+                "faults": In(FAULTS),
+                "busy": Out(1),
+                "done": Out(1),
+                "halt": Out(1),
+                "error": Out(isa.ErrorCode),
+                "error_pc": Out(32),
+                "error_detail": Out(32),
+                "instructions": Out(32),
+                "advance": Out(1),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
@@ -188,9 +200,8 @@ class Controller(wiring.Component):
             failed_pc.eq(number),
         ]
         with m.FSM(name="controller") as states:
-            with m.State("IDLE"):
-                with m.If(self.start):
-                    m.next = "CHECK"
+            with m.State("IDLE"), m.If(self.start):
+                m.next = "CHECK"
             with m.State("CHECK"):
                 m.d.comb += fetcher.run.eq(1)
                 m.d.sync += verdict.eq(checked)
@@ -278,15 +289,18 @@ class Controller(wiring.Component):
         checks[isa.Opcode.LOAD] = checks[isa.Opcode.STORE] = Cat(
             transfer.unused.any(), no_base, sub_vector, zero(transfer, "run_bytes", "runs", "rows", "width", "channels")
         )
-        return header.reserved.any() | Cat((header.opcode == opcode) & check.any() for opcode, check in checks.items()).any()
+        return (
+            header.reserved.any()
+            | Cat((header.opcode == opcode) & check.any() for opcode, check in checks.items()).any()
+        )
 
 
 class Lifecycle(wiring.Component):
     """Start and reset. The only block besides the registers that ``clear`` does not reset.
 
-    ``clear`` resets all others for a cycle: at an accepted ``start`` (none while ``busy`` or ``failed``), followed by ``go``, and
-    after a ``reset``, once ``halt`` has brought the bus to rest (``quiet``). ``running`` from the cycle after ``start`` to the
-    end of ``busy``: the cycles that count.
+    ``clear`` resets all others for a cycle: at an accepted ``start`` (none while ``busy`` or ``failed``), followed by
+    ``go``, and after a ``reset``, once ``halt`` has brought the bus to rest (``quiet``). ``running`` from the cycle
+    after ``start`` to the end of ``busy``: the cycles that count.
     """
 
     start: In(1)
@@ -302,7 +316,10 @@ class Lifecycle(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.d.comb += [self.running.eq(self.go | (self.busy & ~self.resetting)), self.halt.eq(self.failed | self.resetting)]
+        m.d.comb += [
+            self.running.eq(self.go | (self.busy & ~self.resetting)),
+            self.halt.eq(self.failed | self.resetting),
+        ]
         with m.FSM(name="lifecycle"):
             with m.State("READY"):
                 with m.If(self.reset):

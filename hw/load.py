@@ -34,8 +34,8 @@ def runs_of(instruction, bases) -> Value:
 class PixelWalker(wiring.Component):
     """The vectors of an image in the order of their bytes: where each lies and how many bytes of it count.
 
-    ``address`` is a word of the bank, ``last`` marks the image's last vector. One vector per cycle; the first comes one cycle
-    after the image.
+    ``address`` is a word of the bank, ``last`` marks the image's last vector. One vector per cycle; the first comes
+    one cycle after the image.
     """
 
     def __init__(self, vector_bytes: int, unit_bytes: int, bank_words: int):
@@ -45,10 +45,12 @@ class PixelWalker(wiring.Component):
         self.vector = data.StructLayout({
             "bank": 2, "address": range(bank_words), "count": range(vector_bytes + 1), "last": 1,
         })  # fmt: skip
-        super().__init__({
-            "images": In(stream.Signature(IMAGE)),
-            "vectors": Out(stream.Signature(self.vector)),
-        })
+        super().__init__(
+            {
+                "images": In(stream.Signature(IMAGE)),
+                "vectors": Out(stream.Signature(self.vector)),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
@@ -112,12 +114,13 @@ class PixelWalker(wiring.Component):
 
 
 class LoadEngine(wiring.Component):
-    """Run LOAD instructions, one after the other; the next one's bursts are requested while the last one's data is written.
+    """Run LOAD instructions, one after the other; the next one's bursts are requested while the last one's data is
+    written.
 
-    ``writes`` are whole vectors, zero beyond the pixel's channels. ``done`` is high in the cycle in which an instruction's
-    last vector is accepted, ``error`` for one cycle when a beat with an error response comes up; then the instruction stops
-    until the component is reset. ``fifo_beats`` bounds the requests in flight. ``busy`` from an instruction's acceptance to
-    its ``done``; ``advance`` when a beat or a vector moves.
+    ``writes`` are whole vectors, zero beyond the pixel's channels. ``done`` is high in the cycle in which an
+    instruction's last vector is accepted, ``error`` for one cycle when a beat with an error response comes up; then
+    the instruction stops until the component is reset. ``fifo_beats`` bounds the requests in flight. ``busy`` from an
+    instruction's acceptance to its ``done``; ``advance`` when a beat or a vector moves.
 
     One beat per cycle if pixels are whole vectors of a beat or more, else one vector per cycle.
     """
@@ -131,16 +134,18 @@ class LoadEngine(wiring.Component):
         if fifo_beats < BURST_BEATS:
             raise ValueError(f"fifo_beats: {fifo_beats!r} is not {BURST_BEATS} or more")
         write = data.StructLayout({"bank": 2, "address": range(bank_words), "data": 8 * vector_bytes})
-        super().__init__({
-            "instructions": In(stream.Signature(isa.TRANSFER)),
-            "bases": In(data.ArrayLayout(32, isa.BASES)),
-            "read": Out(ReadClientSignature(8 * axi_bytes)),
-            "writes": Out(stream.Signature(write)),
-            "done": Out(1),
-            "error": Out(1),
-            "busy": Out(1),
-            "advance": Out(1),
-        })
+        super().__init__(
+            {
+                "instructions": In(stream.Signature(isa.TRANSFER)),
+                "bases": In(data.ArrayLayout(32, isa.BASES)),
+                "read": Out(ReadClientSignature(8 * axi_bytes)),
+                "writes": Out(stream.Signature(write)),
+                "done": Out(1),
+                "error": Out(1),
+                "busy": Out(1),
+                "advance": Out(1),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()

@@ -13,17 +13,19 @@ __all__ = ["BeatWalker", "Realigner"]
 class BeatWalker(wiring.Component):
     """Say of every beat of a transfer, in order, which of its bytes count: ``count`` bytes from byte ``start`` on.
 
-    ``burst_last`` marks the last beat of each of `BurstSplitter`'s bursts, ``last`` that of the transfer. One beat per cycle;
-    the first comes one cycle after the transfer.
+    ``burst_last`` marks the last beat of each of `BurstSplitter`'s bursts, ``last`` that of the transfer. One beat
+    per cycle; the first comes one cycle after the transfer.
     """
 
     def __init__(self, beat_bytes: int):
         self._beat_bytes = beat_bytes
         beat = {"start": range(beat_bytes), "count": range(beat_bytes + 1), "burst_last": 1, "last": 1}
-        super().__init__({
-            "transfers": In(stream.Signature(RUNS)),
-            "beats": Out(stream.Signature(data.StructLayout(beat))),
-        })
+        super().__init__(
+            {
+                "transfers": In(stream.Signature(RUNS)),
+                "beats": Out(stream.Signature(data.StructLayout(beat))),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
@@ -77,10 +79,11 @@ def _rotate(m: Module, name: str, lanes: Value, lane_bits: int, amount: Value) -
 class Realigner(wiring.Component):
     """Take chunks of 1 to ``input_bytes`` bytes, give chunks of 1 to ``output_bytes`` bytes (both powers of two).
 
-    A chunk at ``i`` lies in bytes ``start`` to ``start + count - 1`` of its data. Each of ``requests`` makes one chunk at
-    ``o``, of the next ``count`` bytes, at bytes ``start`` on; ``mask`` marks them and all other bytes are zero. ``tag`` goes
-    with it. Every byte put in must be asked for. One chunk in and one out per cycle; a byte is out 4 cycles after it came in
-    (input register, ring, window, output register), a chunk 2 cycles after its request at the earliest.
+    A chunk at ``i`` lies in bytes ``start`` to ``start + count - 1`` of its data. Each of ``requests`` makes one
+    chunk at ``o``, of the next ``count`` bytes, at bytes ``start`` on; ``mask`` marks them and all other bytes are
+    zero. ``tag`` goes with it. Every byte put in must be asked for. One chunk in and one out per cycle; a byte is out
+    4 cycles after it came in (input register, ring, window, output register), a chunk 2 cycles after its request at
+    the earliest.
 
     ``busy`` says that a requested chunk is on its way.
     """
@@ -92,12 +95,14 @@ class Realigner(wiring.Component):
         i = {"data": 8 * input_bytes, "start": range(input_bytes), "count": range(input_bytes + 1)}
         requests = {"start": range(output_bytes), "count": range(output_bytes + 1), "tag": tag}
         o = {"data": 8 * output_bytes, "mask": output_bytes, "tag": tag}
-        super().__init__({
-            "i": In(stream.Signature(data.StructLayout(i))),
-            "requests": In(stream.Signature(data.StructLayout(requests))),
-            "o": Out(stream.Signature(data.StructLayout(o))),
-            "busy": Out(1),
-        })
+        super().__init__(
+            {
+                "i": In(stream.Signature(data.StructLayout(i))),
+                "requests": In(stream.Signature(data.StructLayout(requests))),
+                "o": Out(stream.Signature(data.StructLayout(o))),
+                "busy": Out(1),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
@@ -109,85 +114,94 @@ class Realigner(wiring.Component):
         taken = Signal(pointer_bits)  # bytes accepted at i
         stored = Signal(pointer_bits)  # bytes in the ring
         given = Signal(pointer_bits)  # bytes gone to the window
+        self._store_chunks(m, words, lanes, lane_bits, taken, stored, given)
+        self._give_chunks(m, words, lanes, lane_bits, stored, given)
+        return m
 
-        # Input: rotate the chunk to the lane where it belongs, then write it.
-        used = Signal(pointer_bits)
-        turn_in = Signal(lane_bits)
-        marked = Signal(9 * lanes)  # each byte with a bit that says if it counts
+    def _store_chunks(self, m, words, lanes, lane_bits, taken, stored, given):
+        """Rotate each chunk to the lane where it belongs, and a cycle later write it to the ring."""
+        used = Signal(taken.shape())
+        turn = Signal(lane_bits)
         m.d.comb += [
             used.eq(taken - given),
             self.i.ready.eq(used <= 4 * lanes - self._input_bytes),
-            turn_in.eq(taken - self.i.p.start),
-            marked.eq(_marked(self.i.p, self._input_bytes)),
+            turn.eq(taken - self.i.p.start),
         ]
-        rotated = Signal(9 * lanes)
-        rotated_valid = Signal()
-        rotated_end = Signal(pointer_bits)
+        chunk, marks, valid, end = Signal(8 * lanes), Signal(lanes), Signal(), Signal(taken.shape())
+        next_chunk, next_marks = Signal(8 * lanes), Signal(lanes)
+        m.d.comb += [next_chunk.eq(self.i.p.data), next_marks.eq(_marks(self.i.p, self._input_bytes))]
         m.d.sync += [
-            rotated_valid.eq(self.i.valid & self.i.ready),
-            rotated.eq(_rotate(m, "turn_in", marked, 9, turn_in)),
-            rotated_end.eq(taken + self.i.p.count),
+            chunk.eq(_rotate(m, "turned", next_chunk, 8, turn)),
+            marks.eq(_rotate(m, "turned_marks", next_marks, 1, turn)),
+            valid.eq(self.i.valid & self.i.ready),
+            end.eq(taken + self.i.p.count),
         ]
         with m.If(self.i.valid & self.i.ready):
             m.d.sync += taken.eq(taken + self.i.p.count)
-        with m.If(rotated_valid):
-            m.d.sync += stored.eq(rotated_end)
-            for lane in range(lanes):
-                target = Signal(2, name=f"target_{lane}")
-                m.d.comb += target.eq(stored[lane_bits:] + (stored[:lane_bits] > lane))
-                for index, word in enumerate(words):
-                    with m.If(rotated[9 * lane + 8] & (target == index)):
-                        m.d.sync += word[8 * lane : 8 * lane + 8].eq(rotated[9 * lane : 9 * lane + 8])
 
-        # Output: pick the lanes that hold the chunk, then rotate them to where it was asked for.
-        available = Signal(pointer_bits)
-        window = Signal(8 * lanes)
-        turn_out = Signal(lane_bits)
-        window_mask = Signal(self._output_bytes)
-        window_tag = Signal(self._tag)
-        window_valid = Signal()
+        beyond = Signal(lanes)  # the lanes of the word behind the one where the chunk begins
+        m.d.comb += beyond.eq(_below(stored[:lane_bits], lanes))
+        with m.If(valid):
+            m.d.sync += stored.eq(end)
+        for index, word in enumerate(words):
+            here = valid & (stored[lane_bits : lane_bits + 2] == index)
+            behind = valid & (stored[lane_bits : lane_bits + 2] == (index - 1) % 4)
+            enable = Signal(lanes, name=f"enable_{index}")
+            m.d.comb += enable.eq(marks & ((~beyond & here.replicate(lanes)) | (beyond & behind.replicate(lanes))))
+            for lane in range(lanes):
+                with m.If(enable[lane]):
+                    m.d.sync += word.word_select(lane, 8).eq(chunk.word_select(lane, 8))
+
+    def _give_chunks(self, m, words, lanes, lane_bits, stored, given):
+        """Pick the lanes that hold the chunk asked for, and a cycle later rotate them to where it should lie."""
+        available = Signal(stored.shape())
+        window, turn = Signal(8 * lanes), Signal(lane_bits)
+        marks, tag, valid = Signal(self._output_bytes), Signal(self._tag), Signal()
         move = Signal()
         request = self.requests.payload
         m.d.comb += [
             available.eq(stored - given),
             move.eq(~self.o.valid | self.o.ready),
-            self.requests.ready.eq((available >= request.count) & (~window_valid | move)),
-            self.busy.eq(window_valid | self.o.valid),
+            self.requests.ready.eq((available >= request.count) & (~valid | move)),
+            self.busy.eq(valid | self.o.valid),
         ]
         with m.If(move):
-            out = _rotate(m, "turn_out", window, 8, turn_out)
+            out = _rotate(m, "turned_back", window, 8, turn)[: 8 * self._output_bytes]
             m.d.sync += [
-                self.o.valid.eq(window_valid),
-                self.o.p.data.eq(out[: 8 * self._output_bytes] & Cat(bit.replicate(8) for bit in window_mask)),
-                self.o.p.mask.eq(window_mask),
-                self.o.p.tag.eq(window_tag),
-                window_valid.eq(0),
+                self.o.valid.eq(valid),
+                self.o.p.data.eq(out & Cat(mark.replicate(8) for mark in marks)),
+                self.o.p.mask.eq(marks),
+                self.o.p.tag.eq(tag),
+                valid.eq(0),
             ]
+
+        # Two neighbouring words are one of the even and one of the odd ones.
+        first = given[lane_bits : lane_bits + 2]
+        even, odd, take_odd = Signal(8 * lanes), Signal(8 * lanes), Signal(lanes)
+        m.d.comb += [
+            even.eq(Mux(first[0] ^ first[1], words[2], words[0])),
+            odd.eq(Mux(first[1], words[3], words[1])),
+            take_odd.eq(_below(given[:lane_bits], lanes) ^ first[0].replicate(lanes)),
+        ]
+        picked = (Mux(take_odd[lane], odd.word_select(lane, 8), even.word_select(lane, 8)) for lane in range(lanes))
         with m.If(self.requests.valid & self.requests.ready):
             m.d.sync += [
-                window_valid.eq(1),
+                valid.eq(1),
                 given.eq(given + request.count),
-                turn_out.eq(request.start - given),
-                window_mask.eq(_mask(request, self._output_bytes)),
-                window_tag.eq(request.tag),
+                window.eq(Cat(picked)),
+                turn.eq(request.start - given),
+                marks.eq(_marks(request, self._output_bytes)),
+                tag.eq(request.tag),
             ]
-            for lane in range(lanes):
-                source = Signal(2, name=f"source_{lane}")
-                m.d.comb += source.eq(given[lane_bits:] + (given[:lane_bits] > lane))
-                with m.Switch(source):
-                    for index, word in enumerate(words):
-                        with m.Case(index):
-                            m.d.sync += window[8 * lane : 8 * lane + 8].eq(word[8 * lane : 8 * lane + 8])
-        return m
 
 
-def _mask(chunk, size: int) -> Value:
+def _below(position: Value, size: int) -> Value:
+    """A bit for each of ``size`` bytes: does it come before ``position``?"""
+    bits = len(position)
+    return Cat(position > C(index, bits) if index < 2**bits - 1 else C(0, 1) for index in range(size))
+
+
+def _marks(chunk, size: int) -> Value:
     """A bit for each of ``size`` bytes: is it one of the chunk's?"""
-    end = chunk.start + chunk.count
-    return Cat((chunk.start <= index) & (end > index) for index in range(size))
-
-
-def _marked(chunk, size: int) -> Value:
-    """The chunk's bytes, each followed by its bit of `_mask`."""
-    mask = _mask(chunk, size)
-    return Cat(Cat(chunk.data[8 * index : 8 * index + 8], mask[index]) for index in range(size))
+    end = (chunk.start + chunk.count)[: size.bit_length()]
+    return _below(end, size) & ~_below(chunk.start, size)

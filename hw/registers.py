@@ -11,7 +11,18 @@ from .axi import AXI4LiteSignature
 from .counters import COUNTER_BITS, Category
 from .tokens import COUNTS
 
-__all__ = ["CONTROL", "MAGIC", "OFFSETS", "REGISTERS", "STATUS", "VERSION", "Access", "Register", "Registers", "c_header"]
+__all__ = [
+    "CONTROL",
+    "MAGIC",
+    "OFFSETS",
+    "REGISTERS",
+    "STATUS",
+    "VERSION",
+    "Access",
+    "Register",
+    "Registers",
+    "c_header",
+]
 
 MAGIC = int.from_bytes(b"TLWR", "little")
 VERSION = 1
@@ -44,18 +55,29 @@ def _table() -> tuple[Register, ...]:
         (0x004, "VERSION", read, f"{VERSION}: register map and instruction set"),
         (0x008, "FINGERPRINT_LO", read, "fingerprint of the parameters, low half"),
         (0x00C, "FINGERPRINT_HI", read, "fingerprint of the parameters, high half"),
-        (0x010, "CONTROL", write, "bit 0: start, bit 1: reset (the bus comes to rest first; bases and watchdog keep their values)"),
+        (
+            0x010,
+            "CONTROL",
+            write,
+            "bit 0: start, bit 1: reset (the bus comes to rest first; bases and watchdog keep their values)",
+        ),
         (0x014, "STATUS", read, "bit 0: busy, bit 1: done, bit 2: error"),
         (0x018, "ERROR", read, "why it stopped: an error code"),
         (0x01C, "ERROR_PC", read, "number of the instruction that stopped it"),
         (0x020, "ERROR_DETAIL", read, "engines busy, tokens waited for, full queues at the error"),
         (0x024, "WATCHDOG", both, "cycles without progress until it stops, 0 for no limit"),
         (0x028, "PROGRAM_LENGTH", both, "instructions in the program, END among them, 0 for no limit"),
-        *((0x030 + 4 * base.value, f"BASE_{base.name}", both, f"base address: {base.name.lower()}") for base in isa.Base),
+        *(
+            (0x030 + 4 * base.value, f"BASE_{base.name}", both, f"base address: {base.name.lower()}")
+            for base in isa.Base
+        ),
         (0x050, "CYCLES_LO", read, "cycles from start to end, low half; reading it keeps the high half"),
         (0x054, "CYCLES_HI", read, "cycles from start to end, high half as of the last read of the low half"),
         *((0x058 + 4 * c.value, f"COUNTER_{c.name}", read, f"cycles: {c.name.lower()}") for c in Category),
-        *((0x070 + 4 * n, f"TOKENS_{name.upper()}", read, f"{name} instructions finished") for n, name in enumerate(COUNTS.members)),
+        *(
+            (0x070 + 4 * n, f"TOKENS_{name.upper()}", read, f"{name} instructions finished")
+            for n, name in enumerate(COUNTS.members)
+        ),
         (0x07C, "INSTRUCTIONS", read, "instructions dispatched"),
     ]
     return tuple(Register(name, offset, access, description) for offset, name, access, description in rows)
@@ -95,28 +117,30 @@ def c_header(fingerprint: int) -> str:
 class Registers(wiring.Component):
     """Serve `REGISTERS` on AXI4-Lite. ``start`` and ``reset`` pulse in the cycle after the write was taken.
 
-    An offset that is not in the table, a read of a write-only and a write of a read-only register answer SLVERR. The two low
-    address bits do not count. One read or write at a time; the answer comes two cycles after the request.
+    An offset that is not in the table, a read of a write-only and a write of a read-only register answer SLVERR. The
+    two low address bits do not count. One read or write at a time; the answer comes two cycles after the request.
     """
 
     def __init__(self, fingerprint: int, address_bits: int = 12):
         self._fingerprint = fingerprint
-        super().__init__({
-            "bus": In(AXI4LiteSignature(32, address_bits)),
-            "start": Out(1),
-            "reset": Out(1),
-            "watchdog": Out(32),
-            "program_length": Out(32),
-            "bases": Out(data.ArrayLayout(32, isa.BASES)),
-            "status": In(STATUS),
-            "error": In(isa.ErrorCode),
-            "error_pc": In(32),
-            "error_detail": In(32),
-            "cycles": In(64),
-            "counters": In(data.ArrayLayout(COUNTER_BITS, len(Category))),
-            "tokens": In(COUNTS),
-            "instructions": In(32),
-        })
+        super().__init__(
+            {
+                "bus": In(AXI4LiteSignature(32, address_bits)),
+                "start": Out(1),
+                "reset": Out(1),
+                "watchdog": Out(32),
+                "program_length": Out(32),
+                "bases": Out(data.ArrayLayout(32, isa.BASES)),
+                "status": In(STATUS),
+                "error": In(isa.ErrorCode),
+                "error_pc": In(32),
+                "error_detail": In(32),
+                "cycles": In(64),
+                "counters": In(data.ArrayLayout(COUNTER_BITS, len(Category))),
+                "tokens": In(COUNTS),
+                "instructions": In(32),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
@@ -159,9 +183,8 @@ class Registers(wiring.Component):
             with m.State("IDLE"):
                 m.d.sync += [bus.awready.eq(1), bus.wready.eq(1)]
                 m.next = "COLLECT"
-            with m.State("COLLECT"):
-                with m.If(~bus.awready & ~bus.wready):
-                    m.next = "WRITE"
+            with m.State("COLLECT"), m.If(~bus.awready & ~bus.wready):
+                m.next = "WRITE"
             with m.State("WRITE"):
                 m.d.sync += [bus.bvalid.eq(1), bus.bresp.eq(0)]
                 m.next = "ANSWER"
@@ -173,13 +196,15 @@ class Registers(wiring.Component):
                                     m.d.sync += register[8 * byte : 8 * byte + 8].eq(word[8 * byte : 8 * byte + 8])
                     with m.Case(OFFSETS["CONTROL"] >> 2):
                         control = data.View(CONTROL, word[: CONTROL.size])
-                        m.d.sync += [self.start.eq(control.start & strobes[0]), self.reset.eq(control.reset & strobes[0])]
+                        m.d.sync += [
+                            self.start.eq(control.start & strobes[0]),
+                            self.reset.eq(control.reset & strobes[0]),
+                        ]
                     with m.Default():
                         m.d.sync += bus.bresp.eq(2)
-            with m.State("ANSWER"):
-                with m.If(bus.bready):
-                    m.d.sync += bus.bvalid.eq(0)
-                    m.next = "IDLE"
+            with m.State("ANSWER"), m.If(bus.bready):
+                m.d.sync += bus.bvalid.eq(0)
+                m.next = "IDLE"
 
     def _serve_reads(self, m):
         bus = self.bus
@@ -202,7 +227,6 @@ class Registers(wiring.Component):
                                 m.d.sync += cycles_high.eq(self.cycles[32:])
                     with m.Default():
                         m.d.sync += bus.rresp.eq(2)
-            with m.State("ANSWER"):
-                with m.If(bus.rready):
-                    m.d.sync += bus.rvalid.eq(0)
-                    m.next = "IDLE"
+            with m.State("ANSWER"), m.If(bus.rready):
+                m.d.sync += bus.rvalid.eq(0)
+                m.next = "IDLE"

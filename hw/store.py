@@ -17,13 +17,14 @@ _READ_CREDITS = 8
 
 
 class StoreEngine(wiring.Component):
-    """Run STORE instructions, one after the other; the next one starts while write responses of the last are outstanding.
+    """Run STORE instructions, one after the other; the next one starts while write responses of the last are
+    outstanding.
 
-    ``read_data`` is the vector at the address of ``reads`` one cycle after the request was accepted. ``done`` pulses when an
-    instruction's last write response is there, ``error`` when one reports an error (then not ``done``). At most
-    ``outstanding`` bursts await their response. ``halt`` starts no more bursts and completes those on AW with empty strobes;
-    ``quiet`` says that none is left. ``busy`` from an instruction's acceptance to its ``done``; ``advance`` when a vector,
-    beat or response moves.
+    ``read_data`` is the vector at the address of ``reads`` one cycle after the request was accepted. ``done`` pulses
+    when an instruction's last write response is there, ``error`` when one reports an error (then not ``done``). At
+    most ``outstanding`` bursts await their response. ``halt`` starts no more bursts and completes those on AW with
+    empty strobes; ``quiet`` says that none is left. ``busy`` from an instruction's acceptance to its ``done``;
+    ``advance`` when a vector, beat or response moves.
     """
 
     def __init__(self, vector_bytes: int, unit_bytes: int, bank_words: int, axi_bytes: int, outstanding: int = 8):
@@ -32,19 +33,21 @@ class StoreEngine(wiring.Component):
         self._bank_words = bank_words
         self._axi_bytes = axi_bytes
         self._outstanding = outstanding
-        super().__init__({
-            "instructions": In(stream.Signature(isa.TRANSFER)),
-            "bases": In(data.ArrayLayout(32, isa.BASES)),
-            "reads": Out(stream.Signature(data.StructLayout({"bank": 2, "address": range(bank_words)}))),
-            "read_data": In(8 * vector_bytes),
-            "axi": Out(AXI4WriteSignature(8 * axi_bytes)),
-            "halt": In(1),
-            "quiet": Out(1),
-            "done": Out(1),
-            "error": Out(1),
-            "busy": Out(1),
-            "advance": Out(1),
-        })
+        super().__init__(
+            {
+                "instructions": In(stream.Signature(isa.TRANSFER)),
+                "bases": In(data.ArrayLayout(32, isa.BASES)),
+                "reads": Out(stream.Signature(data.StructLayout({"bank": 2, "address": range(bank_words)}))),
+                "read_data": In(8 * vector_bytes),
+                "axi": Out(AXI4WriteSignature(8 * axi_bytes)),
+                "halt": In(1),
+                "quiet": Out(1),
+                "done": Out(1),
+                "error": Out(1),
+                "busy": Out(1),
+                "advance": Out(1),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
@@ -103,7 +106,9 @@ class StoreEngine(wiring.Component):
     def _write_beats(self, m, splitter, walker, realigner, running):
         """AW bursts, the W beats that they promised, and the count of B responses."""
         axi = self.axi
-        m.submodules.responses = responses = fifo.SyncFIFO(width=1, depth=self._outstanding)  # bit: last of its instruction
+        m.submodules.responses = responses = fifo.SyncFIFO(
+            width=1, depth=self._outstanding
+        )  # bit: last of its instruction
 
         issue = Signal()
         m.d.comb += [

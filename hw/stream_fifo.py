@@ -10,23 +10,27 @@ __all__ = ["StreamFIFO"]
 class StreamFIFO(wiring.Component):
     """`amaranth.lib.fifo.SyncFIFOBuffered` that keeps the payload's shape.
 
-    Holds ``depth`` payloads (at least 3, so that it can take and give one per cycle) in a memory with synchronous reads; a
-    payload comes out two cycles after it went in. ``level`` counts the payloads inside.
+    Holds ``depth`` payloads (at least 3, so that it can take and give one per cycle) in a memory with synchronous
+    reads; a payload comes out two cycles after it went in. ``level`` counts the payloads inside.
     """
 
     def __init__(self, shape, depth: int):
         if depth < 3:
             raise ValueError(f"depth: {depth!r} is not 3 or more")
         self._depth = depth
-        super().__init__({
-            "i": In(stream.Signature(shape)),
-            "o": Out(stream.Signature(shape)),
-            "level": Out(range(depth + 1)),
-        })
+        super().__init__(
+            {
+                "i": In(stream.Signature(shape)),
+                "o": Out(stream.Signature(shape)),
+                "level": Out(range(depth + 1)),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.queue = queue = fifo.SyncFIFOBuffered(width=Value.cast(self.i.payload).shape().width, depth=self._depth)
+        m.submodules.queue = queue = fifo.SyncFIFOBuffered(
+            width=Value.cast(self.i.payload).shape().width, depth=self._depth
+        )
         m.d.comb += [
             queue.w_data.eq(self.i.payload),
             queue.w_en.eq(self.i.valid),

@@ -20,7 +20,8 @@ def missing_tokens(counts, header) -> Value:
 
 
 class TokenCounts(wiring.Component):
-    """Count the ``done`` pulses. ``hold`` stops counting; reset the component to start again at zero. Latency 1 cycle."""
+    """Count the ``done`` pulses. ``hold`` stops counting; reset the component to start again at zero. Latency 1
+    cycle."""
 
     done: In(TOKENS)
     hold: In(1)
@@ -38,19 +39,21 @@ class TokenCounts(wiring.Component):
 class TokenGate(wiring.Component):
     """Pass instructions on, each when the counts have reached its ``wait_load``, ``wait_compute`` and ``wait_store``.
 
-    ``shape`` is one of the formats of `isa`. An instruction is kept in a register while it waits, so it goes on in the very
-    cycle that shows the counts, at the earliest one cycle after it came. ``waiting`` says which tokens it lacks (zero when
-    there is no instruction), ``busy`` that there is one.
+    ``shape`` is one of the formats of `isa`. An instruction is kept in a register while it waits, so it goes on in
+    the very cycle that shows the counts, at the earliest one cycle after it came. ``waiting`` says which tokens it
+    lacks (zero when there is no instruction), ``busy`` that there is one.
     """
 
     def __init__(self, shape):
-        super().__init__({
-            "i": In(stream.Signature(shape)),
-            "o": Out(stream.Signature(shape)),
-            "counts": In(COUNTS),
-            "waiting": Out(TOKENS),
-            "busy": Out(1),
-        })
+        super().__init__(
+            {
+                "i": In(stream.Signature(shape)),
+                "o": Out(stream.Signature(shape)),
+                "counts": In(COUNTS),
+                "waiting": Out(TOKENS),
+                "busy": Out(1),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()

@@ -8,7 +8,8 @@ __all__ = ["Watchdog"]
 
 
 class Watchdog(wiring.Component):
-    """Pulse ``expired`` when ``limit`` cycles of ``running`` have passed without ``advance``. A ``limit`` of 0 is never.
+    """Pulse ``expired`` when ``limit`` cycles of ``running`` have passed without ``advance``. A ``limit`` of 0 is
+    never.
 
     ``advance`` is high in a cycle in which any engine gets on: a beat, a vector or an instruction moves.
     """

@@ -26,14 +26,14 @@ class _Kind(enum.Enum, shape=2):
 class WeightEngine(wiring.Component):
     """Fetch WEIGHTS streams into a FIFO of ``fifo_bytes``; name the vectors at its head and hand them out in order.
 
-    The fetch runs ahead, through up to 5 instructions. Base plus offset is a multiple of 16 bytes (the low four bits count as
-    zero), an instruction's bytes are those that its fields describe. ``tiles`` are vectors of ``cols`` bytes with the last
-    of each tile marked, ``constants`` come with their plane 0 to 8, ``tables`` one pair per cycle with the operand's byte
-    (absent without ``residual``). One vector per cycle; 5 cycles from a beat to its vector.
+    The fetch runs ahead, through up to 5 instructions. Base plus offset is a multiple of 16 bytes (the low four bits
+    count as zero), an instruction's bytes are those that its fields describe. ``tiles`` are vectors of ``cols`` bytes
+    with the last of each tile marked, ``constants`` come with their plane 0 to 8, ``tables`` one pair per cycle with
+    the operand's byte (absent without ``residual``). One vector per cycle; 5 cycles from a beat to its vector.
 
-    ``done`` pulses when an instruction's last vector leaves the FIFO, ``error`` when a word with an error response is the
-    next to leave; nothing leaves any more then until the component is reset. ``busy`` from an instruction's acceptance
-    until all is handed out; ``advance`` when a beat or a vector moves.
+    ``done`` pulses when an instruction's last vector leaves the FIFO, ``error`` when a word with an error response is
+    the next to leave; nothing leaves any more then until the component is reset. ``busy`` from an instruction's
+    acceptance until all is handed out; ``advance`` when a beat or a vector moves.
     """
 
     def __init__(self, cols: int, axi_bytes: int, fifo_bytes: int, residual: bool = True):
@@ -45,18 +45,22 @@ class WeightEngine(wiring.Component):
             raise ValueError(f"fifo_bytes: {fifo_bytes!r} is less than two bursts of {BURST_BEATS} x {axi_bytes} bytes")
         pair = {"index": 8, "a": signed(_TABLE_BITS), "b": signed(_TABLE_BITS)}
         tables = {"tables": Out(stream.Signature(data.StructLayout(pair)))}
-        super().__init__({
-            "instructions": In(stream.Signature(isa.WEIGHTS)),
-            "bases": In(data.ArrayLayout(32, isa.BASES)),
-            "read": Out(ReadClientSignature(8 * axi_bytes)),
-            "tiles": Out(stream.Signature(data.StructLayout({"data": 8 * cols, "last": 1}))),
-            "constants": Out(stream.Signature(data.StructLayout({"plane": range(isa.CONSTANT_VECTORS), "data": 8 * cols}))),
-            **(tables if residual else {}),
-            "done": Out(1),
-            "error": Out(1),
-            "busy": Out(1),
-            "advance": Out(1),
-        })
+        super().__init__(
+            {
+                "instructions": In(stream.Signature(isa.WEIGHTS)),
+                "bases": In(data.ArrayLayout(32, isa.BASES)),
+                "read": Out(ReadClientSignature(8 * axi_bytes)),
+                "tiles": Out(stream.Signature(data.StructLayout({"data": 8 * cols, "last": 1}))),
+                "constants": Out(
+                    stream.Signature(data.StructLayout({"plane": range(isa.CONSTANT_VECTORS), "data": 8 * cols}))
+                ),
+                **(tables if residual else {}),
+                "done": Out(1),
+                "error": Out(1),
+                "busy": Out(1),
+                "advance": Out(1),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
@@ -86,8 +90,8 @@ class WeightEngine(wiring.Component):
     def _fetch(self, m, splitter):
         """Request bursts for which the FIFO has room. Returns the stream of vectors that leaves it.
 
-        The FIFO's word is the wider of beat and vector, so that it never slows down the bus. A payload's ``flush`` is an
-        input: with it the rest of the word is dropped behind this vector.
+        The FIFO's word is the wider of beat and vector, so that it never slows down the bus. A payload's ``flush`` is
+        an input: with it the rest of the word is dropped behind this vector.
         """
         beat_bits, vector_bits = 8 * self._axi_bytes, 8 * self._cols
         word_bits = max(beat_bits, vector_bits)
@@ -110,7 +114,11 @@ class WeightEngine(wiring.Component):
 
         read = self.read
         if pack == 1:
-            m.d.comb += [words.i.p.data.eq(read.beat.data), words.i.p.error.eq(read.beat.error), words.i.valid.eq(read.beat_valid)]
+            m.d.comb += [
+                words.i.p.data.eq(read.beat.data),
+                words.i.p.error.eq(read.beat.error),
+                words.i.valid.eq(read.beat_valid),
+            ]
         else:
             count = Signal(range(pack))
             m.d.sync += words.i.valid.eq(read.beat_valid & (count == pack - 1))
@@ -125,7 +133,11 @@ class WeightEngine(wiring.Component):
         self._flush = Signal()
         m.d.comb += vector.p.error.eq(words.o.p.error)
         if unpack == 1:
-            m.d.comb += [vector.p.data.eq(words.o.p.data), vector.valid.eq(words.o.valid), words.o.ready.eq(vector.ready)]
+            m.d.comb += [
+                vector.p.data.eq(words.o.p.data),
+                vector.valid.eq(words.o.valid),
+                words.o.ready.eq(vector.ready),
+            ]
         else:
             part = Signal(range(unpack))
             last = (part == unpack - 1) | self._flush
@@ -145,12 +157,16 @@ class WeightEngine(wiring.Component):
         })).create(path=("head",))  # fmt: skip
         current = Signal(instructions.payload.shape())
         kind = Signal(_Kind)
-        step = Signal(range(max(isa.TABLE_BYTES // self._cols, isa.CONSTANT_VECTORS)))  # vector of a tile, a constant, a table
+        step = Signal(
+            range(max(isa.TABLE_BYTES // self._cols, isa.CONSTANT_VECTORS))
+        )  # vector of a tile, a constant, a table
         tile = Signal(current.tiles.shape())
         group = Signal(current.groups.shape())
         block = Signal(current.blocks.shape())
         self._naming = naming = Signal()
-        take, step_ends, tile_ends, group_ends, ends = (Signal(name=n) for n in ("take", "step_ends", "tile_ends", "group_ends", "ends"))
+        take, step_ends, tile_ends, group_ends, ends = (
+            Signal(name=n) for n in ("take", "step_ends", "tile_ends", "group_ends", "ends")
+        )
 
         last_tile = tile == current.tiles - 1
         with m.Switch(kind):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import NoReturn
 
 from ..hw.params import BANKS, Parameters
 from .banks import shares_place
@@ -13,9 +14,7 @@ __all__ = ["Allocation", "Place", "allocate", "verify_allocation"]
 
 @dataclass(frozen=True)
 class Place:
-    """Where an image's first pixel is, and the distances to other pixels; addresses in units, see
-    `docs/architecture.md`.
-    """
+    """Where an image's first pixel is, and how far other pixels are; in units, see `docs/architecture.md`."""
 
     address: int
     bank: int
@@ -45,7 +44,7 @@ class Allocation:
 
     def kib(self, params: Parameters) -> float:
         """The peak in KiB of the whole memory."""
-        return _kib(self.peak, params)
+        return self.peak * params.unit * BANKS / 1024
 
 
 def allocate(network: Network, banks: Mapping[str, int], params: Parameters) -> Allocation:
@@ -97,7 +96,7 @@ def _place(image: Image, address: int, bank: int, params: Parameters) -> Place:
 
 def _lifetimes(network: Network) -> dict[str, range]:
     """Steps from an image's definition to its last reader."""
-    lives = {}
+    lives: dict[str, range] = {}
     for index, step in enumerate(network.steps):
         for name in step.reads:
             lives[name] = range(lives[name].start, index + 1)
@@ -176,11 +175,7 @@ def _fits(
     )
 
 
-def _kib(units: int, params: Parameters) -> float:
-    return units * params.unit * BANKS / 1024
-
-
-def _refuse(network: Network, allocation: Allocation, lives: Mapping[str, range], params: Parameters) -> None:
+def _refuse(network: Network, allocation: Allocation, lives: Mapping[str, range], params: Parameters) -> NoReturn:
     def needed(index: int) -> int:
         return sum(
             -(-network.images[name].rows // BANKS) * allocation.places[name].row_step
@@ -188,12 +183,13 @@ def _refuse(network: Network, allocation: Allocation, lives: Mapping[str, range]
             if index in life
         )
 
-    indices = [index for index, step in enumerate(network.steps) if isinstance(step, Layer)]
-    worst = max(indices, key=needed)
-    layer = network.steps[worst]
-    live = sorted((name for name, life in lives.items() if worst in life), key=lambda name: -network.images[name].size)
+    index, layer = max(
+        ((index, step) for index, step in enumerate(network.steps) if isinstance(step, Layer)),
+        key=lambda pair: needed(pair[0]),
+    )
+    images = sorted((network.images[name] for name, life in lives.items() if index in life), key=lambda i: -i.size)
     reason = (
-        f"activations need {_kib(allocation.peak, params):.0f} KiB on chip, and there are {params.activation_kib} "
-        f"(live there: {', '.join(live[:3])})"
+        f"activations need {allocation.kib(params):.0f} KiB on chip, and there are {params.activation_kib} "
+        f"(there: {', '.join('x'.join(map(str, image.layout)) for image in images[:3])})"
     )
     raise UnsupportedError(layer.kind, layer.name, reason, "use a larger `activation_kib` or a smaller input")

@@ -74,9 +74,7 @@ def shares_place(network: Network, layer: Layer, source: str) -> bool:
 
 
 def meetings(layer: Layer, tiling: Tiling, behind: int) -> int:
-    """Steps in which the residual operand meets the activation, if its first bank lies `behind` banks behind the
-    input's.
-    """
+    """Steps in which residual operand and activation meet, if the one's first bank is `behind` the other's."""
     last = (-(-layer.kernel[0] // tiling.group_rows) - 1) * tiling.group_rows * layer.dilation[0]
     found = 0
     for item in range(layer.batch):

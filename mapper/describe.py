@@ -9,14 +9,11 @@ from ..hw.program import AcceleratorRun, HostStep, HostTensor, LayerInfo, OnChip
 from .allocate import Allocation
 from .ir import (
     Add,
-    AveragePool2D,
     Conv2D,
     DepthwiseConv2D,
     FullyConnected,
     Graph,
-    MaxPool2D,
     Operator,
-    Reshape,
     Tensor,
 )
 from .layer import Load, Network, Store
@@ -124,8 +121,7 @@ def host_steps(graph: Graph, network: Network) -> tuple[HostStep | AcceleratorRu
 
 
 def _host_step(operator: Operator, tensors: Mapping[str, Tensor]) -> HostStep:
-    """`op` is the operator's kind; `parameters` are the keyword arguments of its function in
-    `tilewright.sim.operators`.
+    """The operator's kind, and as `parameters` the keyword arguments of its function in `tilewright.sim.operators`.
 
     Inputs are in the function's order, without an absent bias.
     """
@@ -139,17 +135,15 @@ def _host_step(operator: Operator, tensors: Mapping[str, Tensor]) -> HostStep:
             parameters["input_zero_point"] = tensors[operator.input].zero_point
             parameters["output_zero_point"] = output.zero_point
         case FullyConnected():
-            weights = tensors[operator.weights]
+            quantization = tensors[operator.weights].quantization
             for name in ("multipliers", "shifts", "keep_dims"):
                 del parameters[name]
             parameters["input_zero_point"] = tensors[operator.input].zero_point
-            parameters["weights_zero_point"] = 0 if weights.quantization.axis is not None else weights.zero_point
+            parameters["weights_zero_point"] = quantization.zero_point[0] if quantization else 0
             parameters["output_zero_point"] = output.zero_point
         case Add():
             names = (operator.first, operator.second, operator.output)
             parameters["zero_points"] = tuple(tensors[name].zero_point for name in names)
-        case AveragePool2D() | MaxPool2D() | Reshape():
-            pass
     return HostStep(operator.KIND, operator.inputs, (operator.output,), parameters)
 
 

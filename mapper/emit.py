@@ -56,7 +56,7 @@ def emit(
             case Rows():
                 fields = _transfer(task, network, allocation, tensors)
             case Tables():
-                fields = _tables(task.layer, streams)
+                fields = _tables(task.residual, streams)
             case Weights():
                 fields = _weights(task.layer, task.constants, tilings[task.layer.name], streams, params)
             case Compute():
@@ -122,8 +122,7 @@ def _stream(fields: Fields, stream: Stream, data: bytes, streams: _Streams) -> F
     return fields | {"base": Base.WEIGHTS, "offset": streams.place(data), "bytes": len(data), "stream": stream}
 
 
-def _tables(layer: Layer, streams: _Streams) -> Fields:
-    residual: Residual = layer.residual
+def _tables(residual: Residual, streams: _Streams) -> Fields:
     pairs = np.stack([residual.table_a, residual.table_b], axis=1).astype("<i4")
     assert pairs.nbytes == TABLE_BYTES
     shape = {"blocks": 0, "groups": 0, "tiles": 0, "rows": 0, "last_rows": 0}
@@ -188,9 +187,7 @@ def _depthwise_tiles(layer: Layer, tiling: Tiling, params: Parameters) -> tuple[
 
 
 def _packed_tiles(layer: Layer, tiling: Tiling, params: Parameters) -> tuple[list[Array], Fields]:
-    """As `_dense_tiles`: array row r of chunk p holds tap p * chunk + r of the segment, taps being (kernel row, byte)
-    in order.
-    """
+    """As `_dense_tiles`: array row r of chunk p holds the segment's tap p * chunk + r, in order of row and byte."""
     chunks, segments = taps(layer, tiling)
     kernel = np.pad(layer.weights[:, :, 0], [(0, 0), (0, segments * tiling.group - layer.kernel[1]), (0, 0)])
     grid = kernel.reshape(layer.kernel[0], segments, tiling.group, layer.outputs).swapaxes(0, 1)
@@ -267,8 +264,8 @@ def _reduction(layer: Layer, tiling: Tiling, params: Parameters) -> Fields:
             rows = tiling.group_rows * tiling.group
             return {"channels": 1, "rows": rows, "last_rows": rows}
         case Mode.PACKED:
-            rows = packed_rows(layer, tiling)
-            return {"channels": 1, "rows": rows[0], "last_rows": rows[-1]}
+            chunks = packed_rows(layer, tiling)
+            return {"channels": 1, "rows": chunks[0], "last_rows": chunks[-1]}
         case _:
             channels = -(-layer.weights.shape[2] // params.rows)
             last = layer.weights.shape[2] - (channels - 1) * params.rows

@@ -95,12 +95,15 @@ class _Builder:
 
     def _refuse_second_run(self, operator: Operator, tensor: str) -> None:
         """The host would have to work between two runs of the accelerator."""
-        culprit = self.graph.producer(tensor)
+        culprit = self._producer(tensor)
         raise refused(
             culprit,
             f"{self.host[culprit.name]}, and {operator.name} needs the result back on the accelerator",
             "a program runs the accelerator once: cut the model there, or change that operator",
         )
+
+    def _producer(self, tensor: str) -> Operator:
+        return next(operator for operator in self.graph.operators if operator.output == tensor)
 
     def _root(self, tensor: str) -> str:
         return self.roots.get(tensor, tensor)
@@ -115,7 +118,7 @@ class _Builder:
         root = self._root(tensor)
         while tensor != root:
             self.moved.add(tensor)
-            tensor = self.graph.producer(tensor).input
+            tensor = self._producer(tensor).inputs[0]
         views = self.views.setdefault(root, {})
         if wanted in views:
             return views[wanted]

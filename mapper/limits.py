@@ -5,10 +5,13 @@ from ..hw.params import Parameters
 from .errors import UnsupportedError
 from .layer import Layer
 
-__all__ = ["MOST_LEAD", "MOST_SIZE", "check_layer"]
+__all__ = ["MOST_LEAD", "MOST_SIZE", "MOST_TAPS", "check_layer"]
 
 MOST_SIZE = 4095
 """Rows, columns or blocks in a 12-bit field."""
+
+MOST_TAPS = 255
+"""Kernel rows or columns, or passes that take their place."""
 
 MOST_LEAD = 15
 """Columns of left padding in depthwise mode."""
@@ -19,7 +22,7 @@ def check_layer(layer: Layer, params: Parameters) -> None:
     inputs = layer.weights.shape[2]
     last = max(layer.origin[axis] + (layer.out_size[axis] - 1) * layer.stride[axis] for axis in range(2))
     checks = [
-        ("kernel size", max(layer.kernel), 255),
+        ("kernel size", max(layer.kernel), MOST_TAPS),
         ("stride", layer.stride[0] if layer.mode is Mode.PACKED else max(layer.stride), 15),
         ("dilation", max(layer.dilation), 31),
         ("image size", max(layer.size), MOST_SIZE),

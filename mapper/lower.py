@@ -26,7 +26,7 @@ def lower(operator: Operator, tensors: Tensors, params: Parameters, layout: Call
         case DepthwiseConv2D():
             layer = depthwise(operator, tensors)
         case FullyConnected():
-            layer = fully_connected(operator, tensors, layout(operator.input))
+            layer = fully_connected(operator, tensors, params, layout(operator.input))
         case Add():
             layer = addition(operator, tensors, params, layout(operator.first) or layout(operator.second))
         case AveragePool2D():

@@ -1,5 +1,6 @@
 """What all lowerings share. Images are named by their tensors here; `legalize.py` puts the right cut in."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -7,16 +8,29 @@ import numpy as np
 
 from ..hw.isa import Mode
 from .errors import UnsupportedError
-from .ir import Operator, Tensor
+from .ir import AveragePool2D, Conv2D, DepthwiseConv2D, MaxPool2D, Operator, Tensor
 from .layer import Array, Constants, Layer, Pair, Region
 from .window import Window, find_window
 
-__all__ = ["FULL_RANGE", "Layout", "Tensors", "base_layer", "constant", "diagonal", "refused", "walk", "whole"]
+__all__ = [
+    "FULL_RANGE",
+    "Layout",
+    "Tensors",
+    "base_layer",
+    "constant",
+    "diagonal",
+    "natural_layout",
+    "refused",
+    "walk",
+    "whole",
+]
 
 Layout = tuple[int, int, int]
 """Rows, width, channels."""
 
 Tensors = Mapping[str, Tensor]
+
+Windowed = Conv2D | DepthwiseConv2D | AveragePool2D | MaxPool2D
 
 FULL_RANGE = (-128, 127)
 """A clamp that leaves everything as it is."""
@@ -28,6 +42,7 @@ def refused(operator: Operator, reason: str, hint: str) -> UnsupportedError:
 
 
 def constant(operator: Operator, tensors: Tensors, role: str) -> Array:
+    """The data of an operator's weights or bias. Raises `UnsupportedError` if they are computed."""
     data = tensors[getattr(operator, role)].data
     if data is None:
         raise refused(
@@ -36,7 +51,8 @@ def constant(operator: Operator, tensors: Tensors, role: str) -> Array:
     return data
 
 
-def walk(operator: Operator, tensors: Tensors, kernel: Pair, dilation: Pair = (1, 1)) -> Window:
+def walk(operator: Windowed, tensors: Tensors, kernel: Pair, dilation: Pair = (1, 1)) -> Window:
+    """How an operator's kernel goes over its input."""
     return find_window(
         tensors[operator.input].shape,
         tensors[operator.output].shape,
@@ -84,3 +100,15 @@ def diagonal(weights: Array, channels: int) -> Array:
     dense = np.zeros((*weights.shape[:2], channels, outputs), weights.dtype)
     dense[:, :, source, np.arange(outputs)] = weights
     return dense
+
+
+def natural_layout(shape: tuple[int, ...]) -> Layout:
+    """The cut that nothing else decides: the last dimension is a pixel's, the one before it the width.
+
+    It is the one that `find_window` prefers, too.
+    """
+    channels = shape[-1] if shape else 1
+    width = shape[-2] if len(shape) > 2 else 1
+    if len(shape) == 4 and width == 1:
+        width = shape[1]
+    return math.prod(shape) // (width * channels), width, channels

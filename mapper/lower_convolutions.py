@@ -6,17 +6,16 @@ from dataclasses import replace
 import numpy as np
 
 from ..hw.isa import Mode, Rounding
+from ..hw.params import Parameters
 from ..sim.arithmetic import wrap_int32
-from .ir import Conv2D, DepthwiseConv2D, FullyConnected, Operator
+from .ir import Conv2D, DepthwiseConv2D, FullyConnected, Tensor
 from .layer import Array, Constants, Layer
-from .lower_base import Layout, Tensors, base_layer, constant, diagonal, refused, walk, whole
+from .limits import MOST_SIZE, MOST_TAPS
+from .lower_base import Layout, Tensors, base_layer, constant, diagonal, natural_layout, refused, walk, whole
 from .rounding import single_factors
 from .window import Window
 
 __all__ = ["convolution", "depthwise", "fully_connected"]
-
-MOST_TAPS = 255
-"""What the fields for kernel rows and columns hold."""
 
 
 def convolution(operator: Conv2D, tensors: Tensors) -> Layer:
@@ -46,13 +45,13 @@ def depthwise(operator: DepthwiseConv2D, tensors: Tensors) -> Layer:
     return whole(layer, constants)
 
 
-def fully_connected(operator: FullyConnected, tensors: Tensors, layout: Layout | None) -> Layer:
+def fully_connected(operator: FullyConnected, tensors: Tensors, params: Parameters, layout: Layout | None) -> Layer:
     matrix = constant(operator, tensors, "weights")
     quantization = tensors[operator.weights].quantization
     if quantization is not None and any(quantization.zero_point):
         raise refused(operator, "its weights have a zero point other than 0", "quantize the weights symmetrically")
     outputs, depth = matrix.shape
-    layout = layout or (tensors[operator.input].size // depth, 1, depth)
+    layout = layout or _free_layout(tensors[operator.input], depth, params)
     window, taps = _matrix_window(layout, depth)
     weights = matrix.T.reshape(*taps, outputs)
     layer = base_layer(operator, tensors, operator.input, window, weights, Mode.DENSE)
@@ -69,6 +68,14 @@ def fully_connected(operator: FullyConnected, tensors: Tensors, layout: Layout |
     if factors is None:
         raise refused(operator, "no integer factors round as the reference kernel does", "it runs on the host")
     return whole(replace(layer, rounding=Rounding.SINGLE), Constants(bias, *factors))
+
+
+def _free_layout(tensor: Tensor, depth: int, params: Parameters) -> Layout:
+    """The best cut of an input that is loaded: a batch row in a pixel, unless that has too many channel blocks."""
+    natural = natural_layout(tensor.shape)
+    if natural[2] == depth or -(-depth // params.rows) > MOST_SIZE:
+        return natural
+    return tensor.size // depth, 1, depth
 
 
 def _matrix_window(layout: Layout, depth: int) -> tuple[Window, tuple[int, int, int]]:
@@ -89,7 +96,9 @@ def _matrix_window(layout: Layout, depth: int) -> tuple[Window, tuple[int, int, 
     return Window(batch, size, out_size, kernel, (1, 1), (1, 1), (0, 0), False), taps
 
 
-def _folded_bias(operator: Operator, tensors: Tensors, weights: Array, zero_point: int) -> Array:
+def _folded_bias(
+    operator: Conv2D | DepthwiseConv2D | FullyConnected, tensors: Tensors, weights: Array, zero_point: int
+) -> Array:
     """Bias minus the input zero point times the sum of the weights, which are [taps..., outputs]."""
     sums = weights.astype(np.int64).sum(axis=tuple(range(weights.ndim - 1)))
     bias = 0 if operator.bias is None else constant(operator, tensors, "bias").astype(np.int64).reshape(-1)

@@ -1,7 +1,6 @@
 """Pools and additions to layers: depthwise convolutions whose weights are all 1."""
 
 import functools
-import math
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +11,7 @@ from ..sim.operators import add
 from .average import find_average
 from .ir import Add, AveragePool2D, MaxPool2D
 from .layer import Layer, Pair, Region, Residual, uniform
-from .lower_base import FULL_RANGE, Layout, Tensors, base_layer, refused, walk, whole
+from .lower_base import FULL_RANGE, Layout, Tensors, base_layer, natural_layout, refused, walk, whole
 from .residual import ResidualTables, find_residual
 from .window import Window, inside_counts
 
@@ -35,7 +34,7 @@ def addition(operator: Add, tensors: Tensors, params: Parameters, layout: Layout
     tables = _addition_tables(operator, tensors)
     if tables is None:
         raise refused(operator, "no tables give its exact sums", "it runs on the host")
-    rows, width, channels = layout or _natural_layout(first.shape)
+    rows, width, channels = layout or natural_layout(first.shape)
     window = Window(1, (rows, width), (rows, width), (1, 1), (1, 1), (1, 1), (0, 0), False)
     weights = np.ones((1, 1, channels), np.int8)
     layer = base_layer(operator, tensors, operator.first, window, weights, Mode.DEPTHWISE)
@@ -50,17 +49,6 @@ def addition(operator: Add, tensors: Tensors, params: Parameters, layout: Layout
         clamp=(tables.minimum, tables.maximum),
     )
     return whole(replace(layer, zero_point=0, clamp=FULL_RANGE, residual=residual), uniform(channels, 0, *IDENTITY))
-
-
-def _natural_layout(shape: tuple[int, ...]) -> Layout:
-    """The cut that nothing else decides: the last dimension is a pixel's, the one before it the width (see
-    `find_window`).
-    """
-    channels = shape[-1] if shape else 1
-    width = shape[-2] if len(shape) > 2 else 1
-    if len(shape) == 4 and width == 1:
-        width = shape[1]
-    return math.prod(shape) // (width * channels), width, channels
 
 
 def _addition_tables(operator: Add, tensors: Tensors) -> ResidualTables | None:
@@ -92,12 +80,12 @@ def _pool(operator: AveragePool2D | MaxPool2D, tensors: Tensors, pad: int) -> tu
 def average_pool(operator: AveragePool2D, tensors: Tensors) -> Layer:
     layer, window = _pool(operator, tensors, 0)
     regions, roundings = [], set()
-    for *rectangle, taps in inside_counts(window):
+    for row, column, rows, columns, taps in inside_counts(window):
         found = find_average(taps)
         if found is None:
             raise refused(operator, f"no factors give the exact mean of {taps} elements", "it runs on the host")
         multiplier, shift, rounding = found
-        regions.append(Region(*rectangle, uniform(layer.outputs, 0, multiplier, shift)))
+        regions.append(Region(row, column, rows, columns, uniform(layer.outputs, 0, multiplier, shift)))
         roundings.add(rounding)
     return replace(layer, regions=tuple(regions), rounding=roundings.pop())
 

@@ -1,5 +1,6 @@
 """Packing: a convolution that loads an image of few channels reads it as rows of bytes, many taps in a pass."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -57,7 +58,8 @@ def _as_bytes(layer: Layer) -> np.ndarray:
 
 
 def _cycles(layer: Layer, params: Parameters) -> float:
-    return min(cost(layer, tiling, params, {layer.input}) for tiling in candidates(layer, params))
+    costs = (cost(layer, tiling, params, {layer.input}) for tiling in candidates(layer, params))
+    return min(costs, default=math.inf)
 
 
 def _replace(network: Network, layer: Layer, packed: Layer) -> Network:

@@ -24,12 +24,11 @@ _SUM_LIMIT = 1 << 31
 def single_factors(
     scales: Array, multipliers: Array, shifts: Array, low: Array, high: Array, outputs: tuple[int, int]
 ) -> tuple[Array, Array] | None:
-    """Multipliers and total right shifts (0 to 62), per channel, that step where the kernel steps; None if there are
-    none.
+    """Multipliers and total right shifts (0 to 62), per channel, that step where the kernel steps.
 
-    `scales` float64; `multipliers` and `shifts` are the mapper's integer form of them (`multiplier * 2**(shift -
-    31)`). Sums lie in `low` .. `high`, inclusive, per channel. `outputs` is the range that the clamp leaves of the
-    result, before the zero point is added.
+    `scales` are float64, `multipliers` and `shifts` the mapper's integer form of them (`multiplier * 2**(shift - 31)`).
+    Sums lie in `low` .. `high`, inclusive, per channel. `outputs` is the range that the clamp leaves of the result,
+    before the zero point is added. None if no factors were found.
     """
     low = np.maximum(low, -_SUM_LIMIT)
     high = np.minimum(high, _SUM_LIMIT - 1)

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from ..hw.isa import Opcode
 from ..hw.params import BANKS, Parameters
 from .allocate import Allocation, Place
-from .layer import Constants, Copy, Layer, Load, Network, Step, Store
+from .layer import Constants, Copy, Layer, Load, Network, Residual, Store
 from .tiling import Rectangle, Tiling, rectangles
 
 __all__ = ["Compute", "Rows", "Schedule", "Tables", "Task", "Weights", "order", "synchronize", "verify_schedule"]
@@ -38,9 +38,7 @@ class Task:
 
 @dataclass(frozen=True, kw_only=True)
 class Rows(Task):
-    """LOAD or STORE of some rows of an image; `tensor` is None for scratch memory, where the image's bytes lie at
-    `slot`.
-    """
+    """LOAD or STORE of some rows of an image; without a `tensor` in scratch memory, where its bytes start at `slot`."""
 
     image: str
     tensor: str | None
@@ -63,6 +61,7 @@ class Tables(Task):
     """A layer's residual tables."""
 
     layer: Layer
+    residual: Residual
     opcode: Opcode = Opcode.WEIGHTS
 
 
@@ -100,6 +99,7 @@ class _Walk:
     def __init__(self, network: Network, tilings: Mapping[str, Tiling]) -> None:
         self._network = network
         self._tilings = tilings
+        self._loads: dict[str, Load] = {}
         self._pending: dict[str, int] = {}
         self.scratch = 0
 
@@ -107,19 +107,16 @@ class _Walk:
         for step in self._network.steps:
             match step:
                 case Load():
+                    self._loads[step.image] = step
                     self._pending[step.image] = 0
                 case Layer():
                     yield from self._layer(step)
                 case Copy():
-                    yield from self._load(step.image, self._network.images[step.image].rows)
                     yield from self._copy(step)
-                case Store() if not isinstance(self._definition(step.image), Layer):
+                case Store() if step.image in self._loads:
                     rows = self._network.images[step.image].rows
                     yield from self._load(step.image, rows)
                     yield self._rows(Opcode.STORE, step.image, step.tensor, 0, rows)
-
-    def _definition(self, image: str) -> Step:
-        return next(step for step in self._network.steps if step.output == image)
 
     def _rows(self, opcode: Opcode, image: str, tensor: str | None, first: int, rows: int, slot: int = 0) -> Rows:
         return Rows(owner=image, opcode=opcode, image=image, tensor=tensor, slot=slot, first=first, rows=rows)
@@ -128,8 +125,7 @@ class _Walk:
         """Rows of an image up to `end` that are not there yet."""
         if image in self._pending and (start := self._pending[image]) < end:
             self._pending[image] = end
-            load = self._definition(image)
-            yield self._rows(Opcode.LOAD, image, load.tensor, start, end - start)
+            yield self._rows(Opcode.LOAD, image, self._loads[image].tensor, start, end - start)
 
     def _copy(self, step: Copy) -> Iterator[Task]:
         source, target = (self._network.images[name] for name in (step.image, step.output))
@@ -139,7 +135,7 @@ class _Walk:
 
     def _layer(self, layer: Layer) -> Iterator[Task]:
         if layer.residual is not None:
-            yield Tables(owner=layer.name, layer=layer)
+            yield Tables(owner=layer.name, layer=layer, residual=layer.residual)
         stores = [step for step in self._network.readers(layer.output) if isinstance(step, Store)]
         parts = rectangles(layer, self._tilings[layer.name])
         stored = 0

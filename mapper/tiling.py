@@ -10,7 +10,7 @@ from ..hw.isa import CONSTANT_VECTORS, Combine, Mode
 from ..hw.params import BANKS, Parameters
 from ..hw.program import minimum_period
 from .layer import Constants, Layer, Load, Network
-from .limits import MOST_SIZE
+from .limits import MOST_SIZE, MOST_TAPS
 
 __all__ = [
     "Rectangle",
@@ -73,7 +73,9 @@ def tile(network: Network, params: Parameters) -> dict[str, Tiling]:
     best: list[tuple[float, tuple[Tiling, ...]]] = [(0, ())]
     previous = None
     for layer in network.layers:
-        tails = [_tail(previous, chosen[-1], params) if previous else [] for _, chosen in best]
+        tails: list[list[tuple[int, int]]] = [
+            _tail(previous, chosen[-1], params) if previous else [] for _, chosen in best
+        ]
         extended = []
         for candidate in candidates(layer, params):
             own = cost(layer, candidate, params, loaded)
@@ -89,7 +91,7 @@ def tile(network: Network, params: Parameters) -> dict[str, Tiling]:
 
 
 def candidates(layer: Layer, params: Parameters) -> tuple[Tiling, ...]:
-    """The legal tilings of a layer that are worth a look; a single column always is legal."""
+    """The legal tilings of a layer that are worth a look. Only a packed layer may have none."""
     found = []
     height, width = layer.out_size
     for kernel in _kernels(layer, params):
@@ -127,7 +129,9 @@ def _kernels(layer: Layer, params: Parameters) -> Iterator[Tiling]:
             yield from (replace(whole, group_rows=rows, group=group) for rows, group in _groups(layer, params))
         case Mode.PACKED:
             for group in _segments(layer.kernel[1], min(params.vector, MOST_SEGMENT)):
-                yield replace(whole, group=group, chunk=_chunk(layer.kernel[0] * group, group, params))
+                kernel = replace(whole, group=group, chunk=_chunk(layer.kernel[0] * group, group, params))
+                if max(taps(layer, kernel)) <= MOST_TAPS:
+                    yield kernel
         case _:
             yield whole
 
@@ -151,9 +155,7 @@ def _segments(length: int, most: int) -> Iterator[int]:
 
 
 def _chunk(taps: int, group: int, params: Parameters) -> int:
-    """Taps per pass in packed mode: the fewest passes that touch no more kernel rows than there are ports, equally
-    large.
-    """
+    """Taps per pass in packed mode: the fewest, equally large passes that touch no more kernel rows than banks."""
     for count in range(-(-taps // params.rows), taps + 1):
         chunk = -(-taps // count)
         ends = ((start, min(start + chunk, taps) - 1) for start in range(0, taps, chunk))
@@ -226,8 +228,8 @@ def compute_cycles(layer: Layer, tiling: Tiling, rectangle: Rectangle, params: P
         case Mode.PACKED:
             x = layer.origin[1] + rectangle.column * layer.stride[1]
             starts = (x + segment * tiling.group for segment in range(taps_x))
-            steps = (pixels + (rectangle.rows if start > 0 and start % params.vector else 0) for start in starts)
-            return blocks * taps_y * sum(max(count, tiling.chunk, 3) for count in steps)
+            sums = (pixels + (rectangle.rows if start > 0 and start % params.vector else 0) for start in starts)
+            return blocks * taps_y * sum(max(steps, tiling.chunk, 3) for steps in sums)
         case _:
             whole, last = divmod(layer.weights.shape[2] - 1, params.rows)
             return blocks * taps_y * taps_x * (whole * max(pixels, params.rows) + max(pixels, last + 1, 3))

@@ -6,7 +6,7 @@ import numpy as np
 
 from ..hw.isa import Mode
 from ..hw.params import Parameters
-from .layer import Copy, Layer, Network
+from .layer import Copy, Layer, Network, Residual
 from .tiling import Tiling, passes, rectangles
 
 __all__ = ["verify_network", "verify_tilings"]
@@ -46,7 +46,7 @@ def _verify_layer(layer: Layer, network: Network) -> None:
     if layer.mode is Mode.PACKED and (layer.weights.shape[2] != 1 or layer.residual or layer.dilation != (1, 1)):
         raise ValueError("a packed layer has one input channel, no residual operand and no dilation")
     if layer.residual is not None:
-        _verify_residual(layer, network)
+        _verify_residual(layer.residual, layer, network)
     covered = np.zeros(layer.out_size, np.int64)
     for region in layer.regions:
         covered[region.row : region.row + region.rows, region.column : region.column + region.columns] += 1
@@ -57,8 +57,7 @@ def _verify_layer(layer: Layer, network: Network) -> None:
         raise ValueError(f"clamp {layer.clamp}")
 
 
-def _verify_residual(layer: Layer, network: Network) -> None:
-    residual = layer.residual
+def _verify_residual(residual: Residual, layer: Layer, network: Network) -> None:
     if network.images[residual.image].layout != network.images[layer.output].layout:
         raise ValueError(f"the residual operand {residual.image!r} is cut otherwise than the output")
     for table in (residual.table_a, residual.table_b):

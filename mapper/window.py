@@ -10,8 +10,7 @@ __all__ = ["Window", "find_window", "inside_counts"]
 
 @dataclass(frozen=True)
 class Window:
-    """A kernel's walk over each of `batch` images: pairs are (y, x), `origin` is the first tap of the first output
-    pixel.
+    """A kernel's walk over each of `batch` images. Pairs are (y, x), `origin` is the first output pixel's first tap.
 
     `swapped` says that the axes are exchanged against the graph's, and so must be those of the weights.
     """

@@ -1,8 +1,11 @@
 """cocotb's Verilator runner, made quiet and fast: its processes are captured, watched and ended."""
 
+import contextlib
 import os
+import shutil
 import signal
 import subprocess
+import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -26,6 +29,7 @@ class SimulationError(RuntimeError):
 class VerilatorRunner(Verilator):
     """Without --public-flat-rw unless ``visible``: a design that shows all its signals runs several times slower.
 
+    ``runtime`` is a folder for Verilator's own object files, which take as long to compile as a small design and are the same for all.
     ``environment`` is added to the processes' own, PYTHONPATH in front of it. Nothing is printed: ``output`` collects it. Raises
     `SimulationError` when a process fails and ``TimeoutError`` after ``timeout`` seconds; no process outlives the call.
     """
@@ -36,6 +40,7 @@ class VerilatorRunner(Verilator):
         executable: Path | None = None,
         environment: Mapping[str, str] | None = None,
         make_arguments: Sequence[str] = (),
+        runtime: Path | None = None,
         visible: bool = False,
         progress: Progress | None = None,
         timeout: float | None = None,
@@ -45,6 +50,7 @@ class VerilatorRunner(Verilator):
         self.output = ""
         self._environment = dict(environment or {})
         self._make_arguments = list(make_arguments)
+        self._runtime = runtime
         self._visible = visible
         self._progress = progress
         self._timeout = timeout
@@ -65,6 +71,9 @@ class VerilatorRunner(Verilator):
 
     def _execute_cmds(self, cmds: Sequence[Sequence[str]], cwd: os.PathLike[str] | str, stdout: object = None) -> None:
         for cmd in cmds:
+            if cmd[0] == "make" and self._runtime and self._runtime.is_dir():
+                for compiled in self._runtime.glob("*.o"):
+                    shutil.copy(compiled, cwd)
             report = self._reporter(Path(cwd)) if cmd[0] == "make" else None
             if self._progress and report is None:
                 self._progress(0.0, Path(cmd[0]).name)
@@ -72,13 +81,25 @@ class VerilatorRunner(Verilator):
             self.output += output
             if code:
                 raise SimulationError(f"{Path(cmd[0]).name} failed with exit status {code}", self.output)
+            if cmd[0] == "make" and self._runtime and not self._runtime.is_dir():
+                self._keep_runtime(Path(cwd))
+
+    def _keep_runtime(self, folder: Path) -> None:
+        assert self._runtime is not None
+        with tempfile.TemporaryDirectory(dir=self._runtime.parent) as scratch:
+            kept = Path(scratch) / "runtime"
+            kept.mkdir()
+            for compiled in folder.glob("verilated*.o"):
+                shutil.copy(compiled, kept)
+            with contextlib.suppress(OSError):  # another build kept its own
+                kept.rename(self._runtime)
 
     def _reporter(self, folder: Path) -> Callable[[str], None] | None:
         """Turns make's lines into progress: each line that compiles a file is one step, and so is the link at the end."""
         if self._progress is None:
             return None
         progress = self._progress
-        steps = len(list(folder.glob("*.cpp"))) + 6  # the runtime's files, and cocotb's
+        steps = len(list(folder.glob("*.cpp"))) + (9 if self._runtime is None or not self._runtime.is_dir() else 4)
         done = 0
 
         def report(line: str) -> None:

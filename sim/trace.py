@@ -3,8 +3,13 @@
 import enum
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+from tilewright.hw.isa import Opcode
+from tilewright.hw.params import BANKS
+from tilewright.hw.program import OnChipImage, Program
 
 __all__ = ["Event", "Trace"]
 
@@ -24,12 +29,12 @@ class Trace:
     """Events in the order of time, as arrays of equal length: ``cycle`` (from the start), ``event``, and for a write ``bank``,
     ``address`` (word), ``mask`` (units) and ``data`` (events x vector bytes)."""
 
-    cycle: np.ndarray
-    event: np.ndarray
-    bank: np.ndarray
-    address: np.ndarray
-    mask: np.ndarray
-    data: np.ndarray
+    cycle: npt.NDArray[Any]
+    event: npt.NDArray[Any]
+    bank: npt.NDArray[Any]
+    address: npt.NDArray[Any]
+    mask: npt.NDArray[Any]
+    data: npt.NDArray[Any]
 
     @classmethod
     def read(cls, path: Path, vector: int) -> "Trace":
@@ -45,26 +50,53 @@ class Trace:
             data=np.ascontiguousarray(words[:, 2:]).view(np.int8),
         )
 
-    def cycles(self, event: Event) -> np.ndarray:
+    def cycles(self, event: Event) -> npt.NDArray[np.int64]:
         """The cycles in which an event happened."""
         return self.cycle[self.event == event]
 
-    def scratchpad(self, words: int, until: int | None = None) -> np.ndarray:
-        """The scratchpad as the writes before cycle ``until`` left it, banks x words x vector bytes, zero where never written."""
-        vector = self.data.shape[1]
-        content = np.zeros((4, words, vector), dtype=np.int8)
-        writes = self.event <= Event.RESULT_WRITE
-        if until is not None:
-            writes &= self.cycle < until
-        for n in np.flatnonzero(writes):
-            self.apply(content, int(n))
-        return content
+    def images(self, program: Program) -> dict[str, npt.NDArray[np.int8]]:
+        """Every tensor that the program stores on chip, by name as int8 NHWC, as it was when its last instruction finished.
 
-    def apply(self, content: np.ndarray, n: int) -> None:
-        """Do write ``n`` to an image of the scratchpad, banks x words x vector bytes."""
-        units = self.mask[n]
-        lanes = content[self.bank[n], self.address[n]]
-        size = len(lanes) // max(1, int(self.units))
-        for unit in range(int(self.units)):
-            if units >> unit & 1:
-                lanes[unit * size : (unit + 1) * size] = self.data[n, unit * size : (unit + 1) * size]
+        Raises ``ValueError`` if the trace ends before that.
+        """
+        params = program.params
+        scratchpad = np.zeros((BANKS, params.bank_words * params.units, params.unit), np.int8)
+        ends = self._ends(program)
+        images = {}
+        at = 0
+        for tensor in sorted(program.tensors, key=lambda tensor: ends[tensor.last_instruction]):
+            end = ends[tensor.last_instruction]
+            self._replay(scratchpad, slice(at, end), params.units)
+            at = end
+            images[tensor.name] = _image(scratchpad, tensor)
+        return images
+
+    def _ends(self, program: Program) -> dict[int, int]:
+        """For every LOAD and COMPUTE the number of the event that ends it."""
+        ends = {}
+        for opcode, event in ((Opcode.LOAD, Event.LOAD_DONE), (Opcode.COMPUTE, Event.COMPUTE_DONE)):
+            instructions = [n for n, (code, _) in enumerate(program.decoded()) if code is opcode]
+            events = np.flatnonzero(self.event == event)
+            if len(events) < len(instructions):
+                raise ValueError(f"trace: {len(events)} of {len(instructions)} {opcode.name} instructions finished")
+            ends |= dict(zip(instructions, map(int, events), strict=False))
+        return ends
+
+    def _replay(self, scratchpad: npt.NDArray[np.int8], events: slice, units: int) -> None:
+        """Do the writes among some events; where two hit the same unit the later one stays."""
+        writes = np.flatnonzero(self.event[events] <= Event.RESULT_WRITE) + events.start
+        mask = self.mask[writes, None] >> np.arange(units) & 1
+        write, unit = np.nonzero(mask)
+        n = writes[write]
+        data = self.data[n].reshape(len(n), units, -1)
+        scratchpad[self.bank[n], self.address[n] * units + unit] = data[np.arange(len(n)), unit]
+
+
+def _image(scratchpad: npt.NDArray[np.int8], tensor: OnChipImage) -> npt.NDArray[np.int8]:
+    _, rows, width, channels = tensor.shape
+    unit = scratchpad.shape[2]
+    line = tensor.bank + np.arange(rows)
+    pixels = (line // BANKS * tensor.row_step)[:, None] + np.arange(width) * tensor.x_step + tensor.address
+    units = pixels[:, :, None] + np.arange(-(-channels // unit))
+    values = scratchpad[(line % BANKS)[:, None, None], units % (1 << 16)]
+    return values.reshape(1, rows, width, -1)[..., :channels].copy()

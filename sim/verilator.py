@@ -132,6 +132,7 @@ class Build:
             executable=tool.executable,
             environment=tool.environment,
             make_arguments=(*tool.make_arguments, f"OPT_FAST={_OPTIMIZE}"),
+            runtime=cache_folder() / "verilator" / f"runtime-{_digest(_toolchain(tool))}",
             visible=self.visible,
             progress=progress,
         )
@@ -146,14 +147,19 @@ class Build:
         )
 
     def _key(self, tool: Tool) -> str:
-        settings = [
-            self.top, dict(self.parameters), dict(self.defines), self.visible, _FLAGS, _OPTIMIZE, tool.version, tool.make_arguments,
-            cocotb.__version__, str(cocotb_tools.config.libs_dir), platform.machine(),
-        ]  # fmt: skip
-        digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
-        for source in (*self.sources, *(file for include in self.includes for file in sorted(include.glob("*.svh")))):
-            digest.update(hashlib.sha256(source.read_bytes()).digest())
-        return digest.hexdigest()[:32]
+        files = (*self.sources, *(file for include in self.includes for file in sorted(include.glob("*.svh"))))
+        content = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
+        return _digest(_toolchain(tool), self.top, dict(self.parameters), dict(self.defines), self.visible, content)
+
+
+def _toolchain(tool: Tool) -> list[object]:
+    """What all builds share."""
+    libraries = str(cocotb_tools.config.libs_dir)  # built into every simulation
+    return [_FLAGS, _OPTIMIZE, tool.version, tool.make_arguments, cocotb.__version__, libraries, platform.machine()]
+
+
+def _digest(*values: object) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:32]
 
 
 def run_test(

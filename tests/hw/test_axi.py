@@ -99,7 +99,9 @@ class Memory:
                 delay = rng.randint(*latency)
                 for index in range(length + 1):
                     at = address + index * beat_bytes
-                    word = int.from_bytes(bytes(self.bytes[(at + n) % len(self.bytes)] for n in range(beat_bytes)), "little")
+                    word = int.from_bytes(
+                        bytes(self.bytes[(at + n) % len(self.bytes)] for n in range(beat_bytes)), "little"
+                    )
                     beats.append((cycle + delay, word, int(index == length), self.response(at, beat_bytes)))
             cycle += 1
 
@@ -118,7 +120,8 @@ class Memory:
                 offered = True
             ctx.set(axi.bvalid, offered)
             *_, valid, address, length, size, burst, word_valid, word, strobes, last, taken = await ctx.tick().sample(
-                axi.awvalid, axi.awaddr, axi.awlen, axi.awsize, axi.awburst, axi.wvalid, axi.wdata, axi.wstrb, axi.wlast,
+                axi.awvalid, axi.awaddr, axi.awlen, axi.awsize, axi.awburst, axi.wvalid, axi.wdata, axi.wstrb,
+                axi.wlast,
                 axi.bready,
             )  # fmt: skip
             now = [(address, length) if valid else None, (word, strobes, last) if word_valid else None]

@@ -19,12 +19,14 @@ LEGAL = {
     "load": TRANSFER | {"opcode": Opcode.LOAD, "row_step": 8, "address": 16, "run_pitch": -5},
     "store": TRANSFER | {"opcode": Opcode.STORE, "base": Base.SCRATCH, "offset": 2**32 - 1},
     "weights": {
-        "opcode": Opcode.WEIGHTS, "base": Base.WEIGHTS, "offset": 64, "bytes": 80, "stream": isa.Stream.TILES, "blocks": 1,
+        "opcode": Opcode.WEIGHTS, "base": Base.WEIGHTS, "offset": 64, "bytes": 80, "stream": isa.Stream.TILES,
+        "blocks": 1,
         "groups": 1, "tiles": 1, "rows": 8, "last_rows": 1,
     },
     "tables": {"opcode": Opcode.WEIGHTS, "base": Base.WEIGHTS, "bytes": isa.TABLE_BYTES, "stream": isa.Stream.TABLES},
     "compute": {
-        "opcode": Opcode.COMPUTE, "mode": isa.Mode.DENSE, "blocks": 1, "taps_y": 1, "taps_x": 1, "channels": 2, "out_rows": 1,
+        "opcode": Opcode.COMPUTE, "mode": isa.Mode.DENSE, "blocks": 1, "taps_y": 1, "taps_x": 1, "channels": 2,
+        "out_rows": 1,
         "out_cols": 1, "rows": 8, "last_rows": 1, "stride_y": 1, "stride_x": 1, "y": -1, "residual": 1,
     },
 }  # fmt: skip
@@ -68,7 +70,9 @@ class Machine:
             rng, dut = random.Random(f"{self.seed} {name}"), self.dut
             while True:
                 ctx.set(dut.idle[name], 1)
-                await take(ctx, getattr(dut, QUEUES[name]), self.taken[name], rng, self.stall, len(self.taken[name]) + 1)
+                await take(
+                    ctx, getattr(dut, QUEUES[name]), self.taken[name], rng, self.stall, len(self.taken[name]) + 1
+                )
                 ctx.set(dut.idle[name], 0)
                 for _ in range(rng.randint(*self.work)):  # `repeat` objects to being left by a simulation's end
                     await ctx.tick()
@@ -186,7 +190,18 @@ def bad(name, **fields):
 ZEROS = {
     "load": ("run_bytes", "runs", "rows", "width", "channels"),
     "weights": ("bytes", "blocks", "groups", "tiles", "rows", "last_rows"),
-    "compute": ("blocks", "taps_y", "taps_x", "channels", "out_rows", "out_cols", "rows", "last_rows", "stride_y", "stride_x"),
+    "compute": (
+        "blocks",
+        "taps_y",
+        "taps_x",
+        "channels",
+        "out_rows",
+        "out_cols",
+        "rows",
+        "last_rows",
+        "stride_y",
+        "stride_x",
+    ),
 }
 
 
@@ -216,7 +231,8 @@ def test_refuses_illegal_fields(name, fields):
 
 
 @pytest.mark.parametrize("features, name", [
-    ({"depthwise": False}, "depthwise"), ({"packed": False}, "packed"), ({"residual": False}, "compute"), ({"residual": False}, "tables"),
+    ({"depthwise": False}, "depthwise"), ({"packed": False}, "packed"), ({"residual": False}, "compute"),
+    ({"residual": False}, "tables"),
 ])  # fmt: skip
 def test_refuses_absent_features(features, name):
     dut = controller(**features)
@@ -272,7 +288,9 @@ def test_fetch_error_counts_only_if_reached(instruction):
 ])  # fmt: skip
 def test_bus_errors_name_the_oldest_instruction(fault, code):
     dut = controller()
-    program = [LEGAL[name] for name in ("load", "weights", "compute", "store") for _ in range(3)] + [END | {"wait_store": 3}]
+    program = [LEGAL[name] for name in ("load", "weights", "compute", "store") for _ in range(3)] + [
+        END | {"wait_store": 3}
+    ]
     machine = Machine(dut, program, work=(40, 40))
 
     async def testbench(ctx):

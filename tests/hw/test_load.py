@@ -11,7 +11,15 @@ from .test_axi import Memory, put, simulate, take
 SIZE = 1 << 15
 BASES = [0x1000, 0x2400, 0x1003, 0x7777, 0xFFFF8000]
 WORDS = 512
-SHAPES = [(4, 4, 4), (4, 4, 16), (8, 8, 8), (16, 16, 16), (16, 4, 8), (32, 8, 4), (32, 32, 16)]  # vector, unit, beat bytes
+SHAPES = [
+    (4, 4, 4),
+    (4, 4, 16),
+    (8, 8, 8),
+    (16, 16, 16),
+    (16, 4, 8),
+    (32, 8, 4),
+    (32, 32, 16),
+]  # vector, unit, beat bytes
 
 
 def random_image(rng, vector, units, most=600):
@@ -42,7 +50,9 @@ def external_addresses(fields):
     """The external address of each byte of a transfer, in order."""
     start = BASES[fields["base"].value] + fields["offset"]
     return [
-        (start + run * fields["run_pitch"] + byte) % SIZE for run in range(fields["runs"]) for byte in range(fields["run_bytes"])
+        (start + run * fields["run_pitch"] + byte) % SIZE
+        for run in range(fields["runs"])
+        for byte in range(fields["run_bytes"])
     ]
 
 
@@ -165,7 +175,9 @@ def duration(vector, unit, beat_bytes, **fields):
 
 @pytest.mark.parametrize("vector, unit, beat_bytes", [(16, 16, 16), (8, 8, 8), (32, 8, 16), (16, 16, 8)])
 def test_a_beat_per_cycle(vector, unit, beat_bytes):
-    span, first, vectors = duration(vector, unit, beat_bytes, rows=4, width=40, channels=2 * vector, row_step=80 * vector // unit)
+    span, first, vectors = duration(
+        vector, unit, beat_bytes, rows=4, width=40, channels=2 * vector, row_step=80 * vector // unit
+    )
     assert vectors == 320
     assert span <= 320 * vector // beat_bytes + 3
     assert first <= 20 + 14
@@ -183,7 +195,8 @@ def test_bus_error_stops(fault):
     dut = LoadEngine(16, 16, WORDS, 16)
     memory = Memory(SIZE, 5, faults={0x3000 + 200 + fault})
     image = {
-        "opcode": isa.Opcode.LOAD, "base": isa.Base.INPUT, "run_bytes": 200, "runs": 1, "rows": 1, "width": 20, "channels": 10,
+        "opcode": isa.Opcode.LOAD, "base": isa.Base.INPUT, "run_bytes": 200, "runs": 1, "rows": 1, "width": 20,
+        "channels": 10,
     }  # fmt: skip
     dones, errors = [], []
 

@@ -78,7 +78,9 @@ def test_repacks_any_chunks(input_bytes, output_bytes):
     assert [(chunk.data, chunk.mask, chunk.tag) for chunk in got] == expected
 
 
-@pytest.mark.parametrize("input_bytes, output_bytes, count", [(16, 16, 16), (16, 8, 8), (8, 32, 32), (16, 16, 3), (4, 4, 4)])
+@pytest.mark.parametrize(
+    "input_bytes, output_bytes, count", [(16, 16, 16), (16, 8, 8), (8, 32, 32), (16, 16, 3), (4, 4, 4)]
+)
 @pytest.mark.parametrize("skew", [0, 1, 3])
 def test_one_chunk_per_cycle(input_bytes, output_bytes, count, skew):
     """After a first chunk of `skew` bytes the two sides are out of step; still the narrower one sets the pace."""

@@ -67,9 +67,12 @@ def test_table_is_sound():
     offsets = [register.offset for register in REGISTERS]
     assert len(set(offsets)) == len(offsets) == len(OFFSETS)
     assert all(offset % 4 == 0 and offset < 4096 for offset in offsets)
-    names = """MAGIC VERSION FINGERPRINT_LO FINGERPRINT_HI CONTROL STATUS ERROR ERROR_PC ERROR_DETAIL WATCHDOG CYCLES_LO CYCLES_HI
-        COUNTER_ACTIVE COUNTER_WAIT_WEIGHTS COUNTER_WAIT_INPUT COUNTER_WAIT_OUTPUT COUNTER_WAIT_TOKENS COUNTER_IDLE
-        TOKENS_LOAD TOKENS_COMPUTE TOKENS_STORE INSTRUCTIONS""".split()
+    names = [
+        "MAGIC", "VERSION", "FINGERPRINT_LO", "FINGERPRINT_HI", "CONTROL", "STATUS", "ERROR", "ERROR_PC",
+        "ERROR_DETAIL", "WATCHDOG", "CYCLES_LO", "CYCLES_HI", "COUNTER_ACTIVE", "COUNTER_WAIT_WEIGHTS",
+        "COUNTER_WAIT_INPUT", "COUNTER_WAIT_OUTPUT", "COUNTER_WAIT_TOKENS", "COUNTER_IDLE", "TOKENS_LOAD",
+        "TOKENS_COMPUTE", "TOKENS_STORE", "INSTRUCTIONS",
+    ]  # fmt: skip
     assert set(names) <= set(OFFSETS)
     assert {f"BASE_{base.name}" for base in isa.Base} <= set(OFFSETS)
 
@@ -77,8 +80,10 @@ def test_table_is_sound():
 def test_reads_every_register():
     dut = Registers(FINGERPRINT)
     shown = {
-        "MAGIC": MAGIC, "VERSION": 1, "FINGERPRINT_LO": 0x76543210, "FINGERPRINT_HI": 0xFEDCBA98, "STATUS": 5, "ERROR": 7,
-        "ERROR_PC": 123456, "ERROR_DETAIL": 0xABCDEF, "CYCLES_LO": 0x89ABCDEF, "CYCLES_HI": 0x1234567, "INSTRUCTIONS": 99,
+        "MAGIC": MAGIC, "VERSION": 1, "FINGERPRINT_LO": 0x76543210, "FINGERPRINT_HI": 0xFEDCBA98, "STATUS": 5,
+        "ERROR": 7,
+        "ERROR_PC": 123456, "ERROR_DETAIL": 0xABCDEF, "CYCLES_LO": 0x89ABCDEF, "CYCLES_HI": 0x1234567,
+        "INSTRUCTIONS": 99,
         "TOKENS_LOAD": 11, "TOKENS_COMPUTE": 22, "TOKENS_STORE": 33,
     } | {f"COUNTER_{category.name}": 1000 + category.value for category in Category}  # fmt: skip
 
@@ -148,7 +153,9 @@ def test_unknown_offsets_are_refused():
     simulate(dut, [testbench])
 
 
-@pytest.mark.parametrize("word, strobes, pulses", [(1, 15, (1, 0)), (2, 15, (0, 1)), (3, 1, (1, 1)), (3, 14, (0, 0)), (0, 15, (0, 0))])
+@pytest.mark.parametrize(
+    "word, strobes, pulses", [(1, 15, (1, 0)), (2, 15, (0, 1)), (3, 1, (1, 1)), (3, 14, (0, 0)), (0, 15, (0, 0))]
+)
 def test_control_pulses_once(word, strobes, pulses):
     dut = Registers(FINGERPRINT)
     seen = [0, 0]
@@ -179,7 +186,7 @@ def test_c_header(tmp_path):
     source = tmp_path / "check.c"
     source.write_text(
         header
-        + f"_Static_assert(TILEWRIGHT_BASE_SCRATCH == {OFFSETS['BASE_SCRATCH']}, \"\");\n"
-        + f"_Static_assert(TILEWRIGHT_MAGIC_VALUE == {MAGIC} && TILEWRIGHT_STATUS_ERROR == 4, \"\");\n"
+        + f'_Static_assert(TILEWRIGHT_BASE_SCRATCH == {OFFSETS["BASE_SCRATCH"]}, "");\n'
+        + f'_Static_assert(TILEWRIGHT_MAGIC_VALUE == {MAGIC} && TILEWRIGHT_STATUS_ERROR == 4, "");\n'
     )
     subprocess.run([compiler, "-std=c11", "-Wall", "-Werror", "-pedantic", "-fsyntax-only", str(source)], check=True)

@@ -46,7 +46,9 @@ def no_overlap(image, rng):
 
 
 @pytest.mark.parametrize("vector, unit, beat_bytes", SHAPES)
-@pytest.mark.parametrize("latency, stall, data_first", [((20, 20), 0.0, False), ((1, 30), 0.35, False), ((1, 9), 0.2, True)])
+@pytest.mark.parametrize(
+    "latency, stall, data_first", [((20, 20), 0.0, False), ((1, 30), 0.35, False), ((1, 9), 0.2, True)]
+)
 def test_stores_images(vector, unit, beat_bytes, latency, stall, data_first):
     dut = StoreEngine(vector, unit, WORDS, beat_bytes)
     rng = random.Random(f"{vector} {unit} {beat_bytes} {stall}")
@@ -82,7 +84,9 @@ def test_stores_images(vector, unit, beat_bytes, latency, stall, data_first):
     assert memory.bytes == expected
 
 
-@pytest.mark.parametrize("vector, unit, beat_bytes, offset", [(16, 16, 16, 3), (8, 8, 8, 0), (32, 8, 16, 1), (16, 16, 4, 2)])
+@pytest.mark.parametrize(
+    "vector, unit, beat_bytes, offset", [(16, 16, 16, 3), (8, 8, 8, 0), (32, 8, 16, 1), (16, 16, 4, 2)]
+)
 def test_a_beat_per_cycle(vector, unit, beat_bytes, offset):
     dut = StoreEngine(vector, unit, WORDS, beat_bytes)
     memory, scratchpad = Memory(SIZE, 5), Scratchpad(vector, 6)
@@ -120,7 +124,8 @@ def test_bus_error_is_reported():
     dut = StoreEngine(16, 16, WORDS, 16)
     memory, scratchpad = Memory(SIZE, 5, faults={0x2000 + 16 * 20}), Scratchpad(16, 6)
     image = {
-        "opcode": isa.Opcode.STORE, "base": isa.Base.OUTPUT, "run_bytes": 160, "runs": 1, "rows": 1, "width": 10, "channels": 16,
+        "opcode": isa.Opcode.STORE, "base": isa.Base.OUTPUT, "run_bytes": 160, "runs": 1, "rows": 1, "width": 10,
+        "channels": 16,
     }  # fmt: skip
     pulses = []
 

@@ -41,14 +41,19 @@ def test_gate_compares_modulo(name):
         others = {"load", "compute", "store"} - {name}
         for count, wait in pairs:
             ctx.set(dut.counts, {name: wait} | dict.fromkeys(others, 7))
-            ctx.set(dut.i.payload, {"opcode": isa.Opcode.LOAD, f"wait_{name}": wait, "offset": wait} | {f"wait_{o}": 7 for o in others})
+            ctx.set(
+                dut.i.payload,
+                {"opcode": isa.Opcode.LOAD, f"wait_{name}": wait, "offset": wait} | {f"wait_{o}": 7 for o in others},
+            )
             ctx.set(dut.i.valid, 1)
             ctx.set(dut.o.ready, 0)
             await ctx.tick()
             ctx.set(dut.i.valid, 0)
             ctx.set(dut.counts[name], count)
             assert ctx.get(dut.o.valid) == reached(count, wait)
-            assert ctx.get(dut.waiting) == {n: int(n == name and not reached(count, wait)) for n in ("load", "compute", "store")}
+            assert ctx.get(dut.waiting) == {
+                n: int(n == name and not reached(count, wait)) for n in ("load", "compute", "store")
+            }
             assert ctx.get(dut.busy)
             ctx.set(dut.counts[name], wait)
             assert ctx.get(dut.o.valid) and ctx.get(dut.o.payload.offset) == wait
@@ -66,7 +71,13 @@ def test_gate_keeps_order_behind_random_counts():
     got, counts = [], []
 
     async def source(ctx):
-        await put(ctx, dut.i, [{"opcode": isa.Opcode.LOAD, "wait_store": w, "offset": n} for n, w in enumerate(waits)], rng, 0.2)
+        await put(
+            ctx,
+            dut.i,
+            [{"opcode": isa.Opcode.LOAD, "wait_store": w, "offset": n} for n, w in enumerate(waits)],
+            rng,
+            0.2,
+        )
 
     async def count(ctx):
         for value in range(61):
@@ -75,7 +86,9 @@ def test_gate_keeps_order_behind_random_counts():
 
     async def watch(ctx):
         while len(counts) < len(waits):
-            *_, valid, ready, payload, stores = await ctx.tick().sample(dut.o.valid, dut.o.ready, dut.o.payload, dut.counts.store)
+            *_, valid, ready, payload, stores = await ctx.tick().sample(
+                dut.o.valid, dut.o.ready, dut.o.payload, dut.counts.store
+            )
             if valid and ready:
                 assert stores >= payload.wait_store
                 counts.append(stores)

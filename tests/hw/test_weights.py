@@ -7,7 +7,7 @@ from amaranth.hdl import Fragment
 from tilewright.hw import isa
 from tilewright.hw.weights import WeightEngine
 
-from .test_axi import Memory, put, simulate, take
+from .test_axi import Memory, put, simulate
 from .test_load import SIZE, Bench
 
 SHAPES = [(4, 4), (4, 16), (8, 8), (8, 16), (16, 16), (16, 4), (32, 4), (32, 16)]  # cols, beat bytes

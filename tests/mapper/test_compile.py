@@ -14,7 +14,7 @@ SIDES = (4, 8, 16, 32)
 PARAMS = Parameters(rows=8, cols=8)
 
 
-@pytest.mark.parametrize("seed", range(120))
+@pytest.mark.parametrize("seed", range(60))
 def test_random_layer(seed):
     graph, params = random_layer(seed)
     try:
@@ -30,7 +30,7 @@ def test_many_random_layers(seed):
 
 
 @pytest.mark.parametrize("fuse", [True, False])
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", range(30))
 def test_random_graph(seed, fuse):
     graph, params = random_graph(seed)
     try:

@@ -84,6 +84,25 @@ def test_reshape_that_cuts_pixels_anew_is_copied():
     assert compile_and_compare(graph, PARAMS).scratch_bytes == 192
 
 
+def test_reshape_that_is_read_and_an_output():
+    builder = NetworkBuilder()
+    image = builder.conv(builder.input(1, 4, 4, 8), 6, 3)
+    flat = builder.reshape(image, 1, 96)
+    turned = builder.reshape(flat, 8, 12)
+    graph = builder.graph(flat, turned, builder.fully_connected(flat, 5))
+    program = compile_and_compare(graph, PARAMS)
+    assert {tensor.name for tensor in program.outputs} == set(graph.outputs) - {turned}
+    assert [info.where for info in program.layers] == ["accelerator", "accelerator", "host", "accelerator"]
+
+
+def test_image_behind_its_reshape_and_an_input_as_output():
+    builder = NetworkBuilder()
+    image = builder.input(1, 4, 6, 8)
+    turned = builder.reshape(image, 1, 6, 4, 8)
+    graph = builder.graph(turned, builder.conv(turned, 3, 3), builder.maximum(image, 2))
+    compile_and_compare(graph, PARAMS)
+
+
 def test_edges_run_on_the_host():
     builder = NetworkBuilder()
     features = builder.fully_connected(builder.reshape(builder.input(1, 4, 4, 2), 1, 32), 6)

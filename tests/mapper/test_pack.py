@@ -60,6 +60,14 @@ def test_rows_are_loaded_beside_pixels_for_other_readers():
     assert channels == {3, 36}
 
 
+def test_kernel_of_too_many_chunks_stays_dense():
+    builder = NetworkBuilder()
+    graph = builder.graph(builder.conv(builder.input(1, 70, 40, 1), 2, (60, 31), padding=VALID, stride=8))
+    params = Parameters(rows=4, cols=4)
+    assert [layer.mode for layer in compile_steps(graph, params).network.layers] == [Mode.DENSE]
+    compile_and_compare(graph, params)
+
+
 def test_off_without_the_mode_or_with_a_residual_operand():
     builder = NetworkBuilder()
     image = builder.input(1, 12, 12, 3)

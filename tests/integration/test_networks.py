@@ -1,0 +1,69 @@
+"""Whole networks in RTL: every tensor equal to LiteRT's reference kernels, within the cycles that the design promises."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tilewright.cli.report import make_report
+from tilewright.cli.session import Session
+from tilewright.examples.digits import CASES, MODEL
+from tilewright.hw.params import parse_array
+from tilewright.mapper.tflite import read_tflite
+
+from ..models import reference_tensors
+
+pytestmark = pytest.mark.slow
+
+TARGETS = {
+    "16x16": {"ic_resnet8": 55_000, "vww_mobilenet_v1_025": 48_000, "kws_dscnn": 15_000, "ad_autoencoder": 18_500, "sww_streaming": 6_500},
+    "8x8": {"ic_resnet8": 215_000, "vww_mobilenet_v1_025": 150_000, "kws_dscnn": 53_000, "ad_autoencoder": 36_000, "sww_streaming": 18_000},
+}  # fmt: skip
+
+
+def check(model: Path, array: str, image: np.ndarray | None, fuse: bool = True):
+    """Run the model in RTL on one input (a random one if None); returns its report."""
+    graph = read_tflite(model)
+    name = graph.inputs[0]
+    shape = graph.tensors[name].shape
+    if image is None:
+        image = np.random.default_rng(5).integers(-128, 128, shape).astype(np.int8)
+    session = Session(graph, parse_array(array), fuse=fuse)
+    case = session.rtl({name: image.reshape(shape)})
+    reference = dict(zip(graph.tensors, reference_tensors(str(model), [image.reshape(shape)]), strict=True))
+    for output in graph.outputs:
+        np.testing.assert_array_equal(case.values[output], reference[output])
+    report = make_report(session, "rtl", [case])
+    assert report.mismatches == 0, report.mismatched_tensors
+    assert report.cycles == report.counted_cycles == sum((report.counters or {}).values())
+    assert {row.op for row in report.layers if row.where == "host"} <= {"SOFTMAX", "RESHAPE"}
+    for row in report.layers:
+        if row.cycles is not None and row.cycles > 200:
+            assert abs(row.predicted_cycles - row.cycles) <= 0.01 * row.cycles, row
+    return report
+
+
+@pytest.mark.parametrize(
+    ("array", "model"), [(array, model) for array, models in TARGETS.items() for model in models], ids=lambda value: value
+)
+def test_mlperf_tiny(outside_model, array, model):
+    with np.load(outside_model(f"mlperf_tiny_{model}.cases.npz")) as cases:
+        image = cases["input"][0]
+    report = check(outside_model(f"mlperf_tiny_{model}.tflite"), array, image)
+    assert report.cycles is not None and report.cycles <= TARGETS[array][model]
+
+
+@pytest.mark.parametrize("array", ["8x16", "4x32"])
+@pytest.mark.parametrize("model", ["ic_resnet8", "kws_dscnn"])
+def test_unequal_arrays(outside_model, array, model):
+    check(outside_model(f"mlperf_tiny_{model}.tflite"), array, None)
+
+
+@pytest.mark.parametrize("array", ["16x16", "8x8"])
+def test_without_fusion(outside_model, array):
+    check(outside_model("mlperf_tiny_ic_resnet8.tflite"), array, None, fuse=False)
+
+
+@pytest.mark.parametrize("array", ["16x16", "8x8", "8x16", "4x32"])
+def test_digits(array):
+    with np.load(CASES) as cases:
+        check(MODEL, array, cases["input"][3])
