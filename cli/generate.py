@@ -27,7 +27,7 @@ def generate_command(array: str | None, config: Path | None, folder: Path) -> No
     params = require_target(array, config)
     check_writable(folder / f"{TOP}.v")
     with Steps() as steps:
-        steps(f"generating the Verilog of {params.array} (kept for the next time)", slow=True)
+        steps(f"generating the Verilog of {params.array} (kept for the next time)")
         generated = generate(params)
     files = {
         folder / f"{TOP}.v": generated.verilog.encode(),

@@ -26,7 +26,7 @@ __all__ = ["Case", "Session", "Step"]
 
 Array = npt.NDArray[Any]
 Step = Callable[..., None]
-"""Told what happens now: `step(what, fraction=None, slow=False)`."""
+"""Told what happens now: `step(what, fraction=None)`."""
 
 _LIMIT: float = 10
 """A run is stopped after this many times the predicted cycles."""
@@ -34,7 +34,7 @@ _LIMIT: float = 10
 _WATCHDOG = 100_000
 
 
-def _silent(what: str, fraction: float | None = None, slow: bool = False) -> None:
+def _silent(what: str, fraction: float | None = None) -> None:
     pass
 
 
@@ -102,7 +102,7 @@ class Session:
         Raises `CommandError` with status 5 if the hardware stopped or took too long.
         """
         if self._generated is None:
-            self._step(f"generating the Verilog of {self.params.array} (kept for the next time)", slow=True)
+            self._step(f"generating the Verilog of {self.params.array} (kept for the next time)")
             self._generated = generate(self.params)
         verilog = self._generated.verilog
         golden, expected = self._golden(inputs)
@@ -155,7 +155,7 @@ class Session:
         array = self.params.array
 
         def progress(fraction: float, what: str) -> None:
-            self._step(f"building the simulator for {array} (once; about a minute)", fraction, slow=True)
+            self._step(f"building the simulator for {array} (once; about a minute)", fraction)
 
         run = simulate(
             memory,

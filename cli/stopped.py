@@ -27,10 +27,10 @@ def stopped(program: Program, run: RtlResult, predicted: int) -> CommandError:
     """The error for a run that stopped with an error code, or was stopped because it took too long."""
     registers = run.registers
     if run.error is ErrorCode.NONE:
-        message = f"stopped: not done after {run.cycles:,} cycles, ten times the predicted {predicted:,}"
+        message = f"stopped: not done after {run.counted_cycles:,} cycles, ten times the predicted {predicted:,}"
         at = registers["INSTRUCTIONS"]
     else:
-        message = f"stopped: {_REASONS[run.error]} ({run.error.name}) after {run.cycles:,} cycles"
+        message = f"stopped: {_REASONS[run.error]} ({run.error.name}) after {run.counted_cycles:,} cycles"
         at = run.error_pc
     return CommandError(message, Status.STOPPED, tuple(_details(program, run, at)))
 
@@ -52,7 +52,7 @@ def _details(program: Program, run: RtlResult, at: int) -> Iterator[str]:
         if not detail.busy[engine]:
             continue
         wanted = [token for token in TOKENS.members if detail.waiting[engine][token]]
-        waits = f"waits for tokens of {' and '.join(wanted)}" if wanted else "has what it needs and did not finish"
+        waits = f"waits for tokens of {' and '.join(wanted)}" if wanted else "busy, waits for no token"
         queue = ", its queue is full" if detail.full[engine] else ""
         yield f"  {engine} engine: {waits}{queue}"
     if wanted := [token for token in TOKENS.members if detail.end[token]]:

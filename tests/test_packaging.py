@@ -52,20 +52,26 @@ def test_constraints_are_versions_and_nothing_else():
         assert name in pinned, f"constraints.txt lacks {name}"
 
 
+def call(*command: object, **options: object) -> str:
+    """Run a command that must succeed; its standard output."""
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, **options)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The `bin` folder of an empty environment with a wheel that was built from a copy of the project."""
     folder = tmp_path_factory.mktemp("wheel")
-    ignored = shutil.ignore_patterns(".*", "build", "dist", "__pycache__", "*.egg-info", "tests", "bench_results")
+    ignored = shutil.ignore_patterns(".*", "build", "dist", "__pycache__", "*.egg-info", "tests")
     shutil.copytree(ROOT, folder / "project", ignore=ignored)
-    # Its own build environment would bring other versions than constraints.txt.
-    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "-o", folder, folder / "project"]
-    subprocess.run(build, check=True, capture_output=True, text=True)
+    pip = ["-m", "pip", "-qq", "--disable-pip-version-check"]
+    # A build environment of pip's own would bring other versions than constraints.txt.
+    call(sys.executable, *pip, "wheel", "--no-deps", "--no-build-isolation", "-w", folder, folder / "project")
     (wheel,) = folder.glob("*.whl")
     venv.create(folder / "venv", with_pip=True)
     python = folder / "venv" / "bin" / "python"
-    install = [python, "-m", "pip", "-qq", "install", "-c", ROOT / "constraints.txt", wheel]
-    subprocess.run(install, check=True, capture_output=True, text=True)
+    call(python, *pip, "install", "-c", ROOT / "constraints.txt", wheel)
     return python.parent
 
 
@@ -76,8 +82,7 @@ def test_the_wheel_runs_digits_from_another_folder(installed: Path, tmp_path: Pa
     variables = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     variables["TILEWRIGHT_CACHE"] = str(tmp_path / "cache")
     command = [installed / "tilewright", "run", "digits", "--array", "4x4", "--engine", engine, "--json", "report.json"]
-    done = subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    call(*command, cwd=tmp_path, env=variables)
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["array"] == [4, 4]
     assert report["engine"] == engine
@@ -87,5 +92,5 @@ def test_the_wheel_runs_digits_from_another_folder(installed: Path, tmp_path: Pa
 
 @pytest.mark.slow
 def test_the_wheel_says_its_version(installed: Path, tmp_path: Path):
-    done = subprocess.run([installed / "tilewright", "--version"], cwd=tmp_path, capture_output=True, text=True)
-    assert done.stdout == f"tilewright {PROJECT['project']['version']}\n"
+    said = call(installed / "tilewright", "--version", cwd=tmp_path)
+    assert said == f"tilewright {PROJECT['project']['version']}\n"

@@ -125,3 +125,15 @@ def test_outside_models(outside_model, name, array):
     on_host = [info.op for info in program.layers if info.where == "host"]
     assert set(on_host) <= {"SOFTMAX"}
     assert np.sum([info.macs for info in program.layers]) > 0
+
+
+@pytest.mark.parametrize("array", ARRAYS)
+def test_visual_wake_words(outside_model, array):
+    """Its first images fit the default memory, unless vectors of 32 bytes hold pixels of 8."""
+    graph = read_tflite(outside_model("mlperf_tiny_vww_mobilenet_v1_025.tflite"))
+    params = Parameters(rows=array[0], cols=array[1])
+    if array == (4, 32):
+        with pytest.raises(UnsupportedError, match="144 KiB on chip, and there are 128"):
+            compile_model(graph, params)
+    else:
+        compile_and_compare(graph, params)
