@@ -26,11 +26,11 @@ demo:
 
 test:
 	@$(SETUP) dev
-	@$(PY) -m pytest -q -n $(WORKERS) -m 'not slow'
+	@$(PY) -m pytest -q -rs -n $(WORKERS) -m 'not slow'
 
 slow:
 	@$(SETUP) dev
-	@$(PY) -m pytest -q -n $(WORKERS) -m slow
+	@$(PY) -m pytest -q -rs -n $(WORKERS) -m slow
 
 random:
 	@$(SETUP) dev

@@ -15,8 +15,10 @@ from ..mapper.compile import compile_model
 from ..mapper.errors import UnsupportedError
 from ..mapper.evaluate import evaluate
 from ..mapper.ir import Graph
-from ..sim.cycles import MemoryModel, Prediction, predict
-from ..sim.interpreter import Interpreter, InterpreterResult, make_memory, read_tensor
+from ..sim.cycles import Prediction, predict
+from ..sim.interpreter import Interpreter, InterpreterResult
+from ..sim.latencies import MemoryModel
+from ..sim.memory import make_memory, read_tensor
 from ..sim.rtl import MemoryOptions, RtlResult, simulate
 from .compare import count_differences, instruction_ends, traced_images
 from .host_steps import run_steps

@@ -153,7 +153,7 @@ class Accelerator(wiring.Component):
                 | postprocessor.writes.valid
             ),
             counters.running.eq(lifecycle.running),
-            registers.status.busy.eq(lifecycle.running),
+            registers.status.busy.eq(lifecycle.running | lifecycle.resetting),
             registers.status.done.eq(controller.done),
             registers.status.error.eq(controller.halt),
             registers.error.eq(controller.error),

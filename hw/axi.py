@@ -19,8 +19,6 @@ BURST = data.StructLayout({"address": 32, "beats": 9})
 RUNS = data.StructLayout({"address": 32, "run_bytes": 28, "runs": 16, "run_pitch": signed(25)})
 """The external side of a transfer: ``runs`` runs of ``run_bytes`` bytes (both 1 ..), the first at ``address``."""
 
-_INCR = 1
-
 
 def _address_channel(prefix: str, address_bits: int) -> dict[str, wiring.Member]:
     return {
@@ -131,9 +129,7 @@ class ReadChannel(wiring.Component):
     """
 
     def __init__(self, clients: int, data_bits: int, outstanding: int = 16):
-        self._clients = clients
-        self._data_bits = data_bits
-        self._outstanding = outstanding
+        self._clients, self._data_bits, self._outstanding = clients, data_bits, outstanding
         super().__init__(
             {
                 "clients": In(ReadClientSignature(data_bits)).array(clients),
@@ -161,7 +157,7 @@ class ReadChannel(wiring.Component):
         space = Signal()
         m.d.comb += [
             axi.arsize.eq(exact_log2(self._data_bits // 8)),
-            axi.arburst.eq(_INCR),
+            axi.arburst.eq(1),  # INCR
             axi.rready.eq(1),
             space.eq((~axi.arvalid | axi.arready) & order.w_rdy & ~self.halt),
             order.w_data.eq(chosen),
@@ -229,7 +225,7 @@ class BurstSplitter(wiring.Component):
         ends = Signal()
         m.d.comb += [
             size.eq(BURST_BEATS - beat[:window]),
-            ends.eq(left <= size),
+            ends.eq(~left[window + 1 :].any() & (left[: window + 1] <= size)),
             self.bursts.p.burst.address.eq(Cat(C(0, low), beat)),
             self.bursts.p.burst.beats.eq(Mux(ends, left, size)),
             self.bursts.p.last.eq(ends & final),

@@ -154,7 +154,9 @@ class Controller(wiring.Component):
         m.submodules.fetcher = fetcher = Fetcher(self._axi_bytes)
         wiring.connect(m, wiring.flipped(self.read), fetcher.read)
         queues = dict(zip(ENGINES.members, (self.loads, self.weights, self.computes, self.stores), strict=True))
-        ready, dispatch, pending = Signal(ENGINES), Signal(ENGINES), Signal(ENGINES)
+        ready = Signal(ENGINES)
+        dispatch = Signal(ENGINES)
+        pending = Signal(ENGINES)
         numbers = {}
         word = fetcher.instructions.p.word
         number = Signal(_NUMBER_BITS)
@@ -178,10 +180,13 @@ class Controller(wiring.Component):
                 pending[name].eq(numbers[name].r_rdy),
             ]
 
-        header, target = data.View(isa.HEADER, word[: isa.HEADER.size]), Signal(ENGINES)
+        header = data.View(isa.HEADER, word[: isa.HEADER.size])
+        target = Signal(ENGINES)
         m.d.comb += (target[name].eq(header.opcode == opcode) for name, opcode in _OPCODES.items())
         is_end = header.opcode == isa.Opcode.END
-        checked, verdict, stop = Signal(isa.ErrorCode), Signal(isa.ErrorCode), Signal(isa.ErrorCode)
+        checked = Signal(isa.ErrorCode)
+        verdict = Signal(isa.ErrorCode)
+        stop = Signal(isa.ErrorCode)
         with m.If(fetcher.instructions.p.error):
             m.d.comb += checked.eq(isa.ErrorCode.FETCH_BUS)
         with m.Elif(~is_end & ~target.as_value().any()):
@@ -189,7 +194,8 @@ class Controller(wiring.Component):
         with m.Elif(self._illegal(word)):
             m.d.comb += checked.eq(isa.ErrorCode.ILLEGAL_FIELD)
 
-        detail, failed_pc = Signal(DETAIL), Signal(_NUMBER_BITS)
+        detail = Signal(DETAIL)
+        failed_pc = Signal(_NUMBER_BITS)
         m.d.comb += [
             fetcher.program.eq(self.program),
             fetcher.length.eq(self.length),

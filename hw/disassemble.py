@@ -1,7 +1,8 @@
 """Programs as text: a line per instruction, and notes that say which layer and tensor it belongs to."""
 
+from .encoding import Fields
 from .isa import CONSTANT_VECTORS, Combine, Mode, Opcode, Rounding, Stream
-from .program import Fields, Program
+from .program import Program
 
 __all__ = ["describe", "disassemble"]
 

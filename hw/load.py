@@ -122,7 +122,8 @@ class LoadEngine(wiring.Component):
     the instruction stops until the component is reset. ``fifo_beats`` bounds the requests in flight. ``busy`` from an
     instruction's acceptance to its ``done``; ``advance`` when a beat or a vector moves.
 
-    One beat per cycle if pixels are whole vectors of a beat or more, else one vector per cycle.
+    One beat per cycle if pixels are whole vectors of a beat or more, else one vector per cycle. The first request comes
+    2 cycles after the instruction, a beat's bytes are on ``writes`` 6 cycles after the beat.
     """
 
     def __init__(self, vector_bytes: int, unit_bytes: int, bank_words: int, axi_bytes: int, fifo_beats: int = 64):
@@ -187,16 +188,16 @@ class LoadEngine(wiring.Component):
         m.d.comb += [
             walker.transfers.p.eq(queue.o.p.runs),
             pixels.images.p.eq(queue.o.p.image),
-            walker.transfers.valid.eq(queue.o.valid & ~running),
-            pixels.images.valid.eq(queue.o.valid & ~running),
-            queue.o.ready.eq(~running),
+            walker.transfers.valid.eq(queue.o.valid & queue.o.ready),
+            pixels.images.valid.eq(queue.o.valid & queue.o.ready),
+            queue.o.ready.eq(~running & walker.transfers.ready & pixels.images.ready),
             beats.i.p.eq(self.read.beat),
             beats.i.valid.eq(self.read.beat_valid),
             realigner.i.p.data.eq(beats.o.p.data),
             realigner.i.p.start.eq(walker.beats.p.start),
             realigner.i.p.count.eq(walker.beats.p.count),
         ]
-        with m.If(queue.o.valid & ~running):
+        with m.If(queue.o.valid & queue.o.ready):
             m.d.sync += running.eq(1)
         with m.If(~failed):
             m.d.comb += [

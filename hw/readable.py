@@ -1,11 +1,12 @@
 """Yosys's Verilog, tidied: registers with their logic in one block, no wire that only renames another or that nobody reads."""
 
 import re
+import textwrap
 from collections import Counter
 
 __all__ = ["readable"]
 
-_ZERO_MEMORY = re.compile(r"^  initial begin\n(?:    (\S+)\[\d+\] = (\d+'h0+);\n)+  end\n", re.MULTILINE)
+_ZERO_MEMORY = re.compile(r"^  initial begin\n(?:    (\S+ ?)\[\d+\] = (\d+'[hd]0+);\n)+  end\n", re.MULTILINE)
 _REGISTER = re.compile(r"^  always @\((?P<edge>\w+ \S+)\)\n    (?P<register>\S+)  ?<= (?P<next>\\\$\S+) ;\n", re.MULTILINE)
 _PROCESS = re.compile(r"^  always @\* begin\n    if \(\\\$initial \) begin end\n(.*?)^  end\n", re.DOTALL | re.MULTILINE)
 _ASSIGNED = re.compile(r"^( +)(\S+?)( ?\[[^\]\n]*\])?  ?=(?= )", re.MULTILINE)
@@ -14,6 +15,7 @@ _NAME = re.compile(r"(?<![.'\w$\\])(?:\\\S+ |[A-Za-z_][\w$]*)")  # an escaped na
 _DECLARATION = re.compile(rf"^  (?P<kind>input|output|wire|reg) (?P<range>\[.*?\] )?(?P<name>{_NAME.pattern})(?: = .*)?;$")
 _ALIAS = re.compile(rf"^  assign (?P<name>{_NAME.pattern}) ?= (?P<source>{_NAME.pattern});$")
 _ASSIGN = re.compile(rf"^  assign (?P<name>{_NAME.pattern}) ?(?:\[[^\]]*\] )?= ")
+_CONNECTION = re.compile(rf"^    \.\S+ ?\((?P<name>{_NAME.pattern})\),?$")
 _TEMPORARY = re.compile(r"\\\$(?!initial )\S+ ")
 
 
@@ -24,7 +26,7 @@ def readable(text: str) -> str:
     text = _ZERO_MEMORY.sub(_zero_memory, text)
     return re.sub(
         r"^module .*?^endmodule$",
-        lambda module: _without_unread(_without_aliases(_merge_registers(module[0]))),
+        lambda module: _name_temporaries(_without_unread(_without_aliases(_merge_registers(module[0])))),
         text,
         flags=re.DOTALL | re.MULTILINE,
     )
@@ -32,8 +34,9 @@ def readable(text: str) -> str:
 
 def _zero_memory(match: re.Match[str]) -> str:
     depth = match[0].count("\n") - 2
+    label = re.sub(r"\W", "", match[1])
     return (
-        f"  initial begin : {match[1]}_init\n    integer n;\n"
+        f"  initial begin : {label}_init\n    integer n;\n"
         f"    for (n = 0; n < {depth}; n = n + 1)\n      {match[1]}[n] = {match[2]};\n  end\n"
     )
 
@@ -93,26 +96,60 @@ def _without_aliases(module: str) -> str:
 
 
 def _without_unread(module: str) -> str:
-    """Drop wires that are assigned and never read, and what is then not read either."""
+    """Drop wires that are driven and never read, and what is then not read either. Instances leave such outputs open."""
     lines = module.split("\n")
     names = [_NAME.findall(line) for line in lines]
     uses = Counter(name for line in names for name in line)
     assigns: dict[str, list[int]] = {}
+    connections: dict[str, int] = {}
     declarations: dict[str, list[int]] = {}
     for n, line in enumerate(lines):
         if assign := _ASSIGN.match(line):
             assigns.setdefault(assign["name"], []).append(n)
         elif declaration := _DECLARATION.match(line):
             declarations.setdefault(declaration["name"], []).append(n)
+        elif connection := _CONNECTION.match(line):
+            connections[connection["name"]] = n
     wires = [name for name, where in declarations.items() if len(where) == 1 and lines[where[0]].startswith("  wire")]
     dropped: set[int] = set()
     while wires:
         name = wires.pop()
         where = assigns.get(name, [])
-        if dropped.issuperset(declarations.get(name, ())) or uses[name] != 1 + len(where):
+        if dropped.issuperset(declarations[name]):
+            continue
+        if uses[name] == 2 and name in connections:
+            lines[connections[name]] = lines[connections[name]].replace(f"({name})", "()")
+            dropped.update(declarations[name])
+        if uses[name] != 1 + len(where):
             continue
         for n in (*where, *declarations[name]):
             dropped.add(n)
             uses.subtract(names[n])
             wires += [other for other in names[n] if len(declarations.get(other, ())) == 1 and other != name]
     return "\n".join(line for n, line in enumerate(lines) if n not in dropped)
+
+
+def _name_temporaries(module: str) -> str:
+    """Call temporaries t1, t2, ... in the order of the text, and declare them together."""
+    declarations: dict[str, tuple[str, str]] = {}
+    kept = []
+    for line in module.split("\n"):
+        declaration = _DECLARATION.match(line)
+        if declaration and _TEMPORARY.fullmatch(declaration["name"]):
+            declarations[declaration["name"]] = declaration["kind"], declaration["range"] or ""
+        else:
+            kept.append(line)
+    text = "\n".join(kept)
+    names: dict[str, str] = {}
+    prefix = "t" if not re.search(r"\bt\d+\b", text) else "temporary_"
+    text = _TEMPORARY.sub(lambda name: names.setdefault(name[0], f"{prefix}{len(names) + 1}"), text)
+    groups: dict[tuple[str, str], list[str]] = {}
+    for temporary, name in names.items():
+        groups.setdefault(declarations[temporary], []).append(name)
+    lines = [
+        textwrap.fill(f"{kind} {extent}{', '.join(group)};", 120, initial_indent="  ", subsequent_indent="    ")
+        for (kind, extent), group in groups.items()
+    ]
+    head, rest = text.split(");\n", 1)
+    head = textwrap.fill(head.replace("\n,", ",") + ");", 120, subsequent_indent="    ", break_on_hyphens=False)
+    return "\n".join([head, *lines, rest])

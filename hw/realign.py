@@ -13,38 +13,36 @@ __all__ = ["BeatWalker", "Realigner"]
 class BeatWalker(wiring.Component):
     """Say of every beat of a transfer, in order, which of its bytes count: ``count`` bytes from byte ``start`` on.
 
-    ``burst_last`` marks the last beat of each of `BurstSplitter`'s bursts, ``last`` that of the transfer. One beat
-    per cycle; the first comes one cycle after the transfer.
+    ``burst_last`` marks the last beat of each of `BurstSplitter`'s bursts, ``last`` that of the transfer. One beat per
+    cycle; the first comes 2 cycles after the transfer.
     """
 
     def __init__(self, beat_bytes: int):
         self._beat_bytes = beat_bytes
         beat = {"start": range(beat_bytes), "count": range(beat_bytes + 1), "burst_last": 1, "last": 1}
-        super().__init__(
-            {
-                "transfers": In(stream.Signature(RUNS)),
-                "beats": Out(stream.Signature(data.StructLayout(beat))),
-            }
-        )
+        super().__init__({
+            "transfers": In(stream.Signature(RUNS)),
+            "beats": Out(stream.Signature(data.StructLayout(beat))),
+        })  # fmt: skip
 
     def elaborate(self, platform):
         m = Module()
         low = exact_log2(self._beat_bytes)
         high = exact_log2(self._beat_bytes * BURST_BEATS)
         transfer = Signal(RUNS)  # of its address only the low bits matter: those of the next run
-        left = Signal(RUNS["run_bytes"].width)
+        left = Signal(RUNS["run_bytes"].width)  # bytes of the run
         position = Signal(high)
+        walking = Signal()
         room = Signal(low + 1)
         run_ends = Signal()
-        beat = self.beats.payload
+        last_run = Signal()
+        move = Signal()
         m.d.comb += [
-            self.transfers.ready.eq(~self.beats.valid),
+            self.transfers.ready.eq(~walking),
             room.eq(self._beat_bytes - position[:low]),
-            run_ends.eq(left <= room),
-            beat.start.eq(position[:low]),
-            beat.count.eq(Mux(run_ends, left, room)),
-            beat.burst_last.eq(run_ends | position[low:].all()),
-            beat.last.eq(run_ends & (transfer.runs == 1)),
+            run_ends.eq(~left[low + 1 :].any() & (left[: low + 1] <= room)),
+            last_run.eq(transfer.runs == 1),
+            move.eq(~self.beats.valid | self.beats.ready),
         ]
         with m.If(self.transfers.valid & self.transfers.ready):
             m.d.sync += [
@@ -52,9 +50,17 @@ class BeatWalker(wiring.Component):
                 transfer.address.eq(self.transfers.p.address + self.transfers.p.run_pitch),
                 left.eq(self.transfers.p.run_bytes),
                 position.eq(self.transfers.p.address),
-                self.beats.valid.eq(1),
+                walking.eq(1),
             ]
-        with m.Elif(self.beats.valid & self.beats.ready):
+        with m.If(move):
+            m.d.sync += [
+                self.beats.valid.eq(walking),
+                self.beats.p.start.eq(position[:low]),
+                self.beats.p.count.eq(Mux(run_ends, left, room)),
+                self.beats.p.burst_last.eq(run_ends | position[low:].all()),
+                self.beats.p.last.eq(run_ends & last_run),
+            ]
+        with m.If(walking & move):
             m.d.sync += [left.eq(left - room), position.eq(position + room)]
             with m.If(run_ends):
                 m.d.sync += [
@@ -62,7 +68,7 @@ class BeatWalker(wiring.Component):
                     position.eq(transfer.address),
                     transfer.address.eq(transfer.address + transfer.run_pitch),
                     transfer.runs.eq(transfer.runs - 1),
-                    self.beats.valid.eq(transfer.runs != 1),
+                    walking.eq(~last_run),
                 ]
         return m
 
@@ -127,8 +133,12 @@ class Realigner(wiring.Component):
             self.i.ready.eq(used <= 4 * lanes - self._input_bytes),
             turn.eq(taken - self.i.p.start),
         ]
-        chunk, marks, valid, end = Signal(8 * lanes), Signal(lanes), Signal(), Signal(taken.shape())
-        next_chunk, next_marks = Signal(8 * lanes), Signal(lanes)
+        chunk = Signal(8 * lanes)
+        marks = Signal(lanes)
+        valid = Signal()
+        end = Signal(taken.shape())
+        next_chunk = Signal(8 * lanes)
+        next_marks = Signal(lanes)
         m.d.comb += [next_chunk.eq(self.i.p.data), next_marks.eq(_marks(self.i.p, self._input_bytes))]
         m.d.sync += [
             chunk.eq(_rotate(m, "turned", next_chunk, 8, turn)),
@@ -155,8 +165,11 @@ class Realigner(wiring.Component):
     def _give_chunks(self, m, words, lanes, lane_bits, stored, given):
         """Pick the lanes that hold the chunk asked for, and a cycle later rotate them to where it should lie."""
         available = Signal(stored.shape())
-        window, turn = Signal(8 * lanes), Signal(lane_bits)
-        marks, tag, valid = Signal(self._output_bytes), Signal(self._tag), Signal()
+        window = Signal(8 * lanes)
+        turn = Signal(lane_bits)
+        marks = Signal(self._output_bytes)
+        tag = Signal(self._tag)
+        valid = Signal()
         move = Signal()
         request = self.requests.payload
         m.d.comb += [
@@ -177,7 +190,9 @@ class Realigner(wiring.Component):
 
         # Two neighbouring words are one of the even and one of the odd ones.
         first = given[lane_bits : lane_bits + 2]
-        even, odd, take_odd = Signal(8 * lanes), Signal(8 * lanes), Signal(lanes)
+        even = Signal(8 * lanes)
+        odd = Signal(8 * lanes)
+        take_odd = Signal(lanes)
         m.d.comb += [
             even.eq(Mux(first[0] ^ first[1], words[2], words[0])),
             odd.eq(Mux(first[1], words[3], words[1])),

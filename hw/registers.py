@@ -115,10 +115,11 @@ def c_header(fingerprint: int) -> str:
 
 
 class Registers(wiring.Component):
-    """Serve `REGISTERS` on AXI4-Lite. ``start`` and ``reset`` pulse in the cycle after the write was taken.
+    """Serve `REGISTERS` on AXI4-Lite. ``start`` and ``reset`` pulse as the write is answered.
 
     An offset that is not in the table, a read of a write-only and a write of a read-only register answer SLVERR. The
-    two low address bits do not count. One read or write at a time; the answer comes two cycles after the request.
+    two low address bits do not count. One read or write at a time; a read is answered after 2
+    cycles, a write 3 cycles after the later of address and data.
     """
 
     def __init__(self, fingerprint: int, address_bits: int = 12):
@@ -173,7 +174,9 @@ class Registers(wiring.Component):
 
     def _serve_writes(self, m):
         bus = self.bus
-        address, word, strobes = Signal.like(bus.awaddr), Signal.like(bus.wdata), Signal.like(bus.wstrb)
+        address = Signal.like(bus.awaddr)
+        word = Signal.like(bus.wdata)
+        strobes = Signal.like(bus.wstrb)
         m.d.sync += [self.start.eq(0), self.reset.eq(0)]
         with m.If(bus.awvalid & bus.awready):
             m.d.sync += [address.eq(bus.awaddr), bus.awready.eq(0)]

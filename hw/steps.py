@@ -246,12 +246,13 @@ class StepWalker(wiring.Component):
 
     def _spacing(self, m, following, depthwise_step, now):
         """Whether the following pass may start in the next cycle, weights aside."""
-        age = Signal(range(Accumulator.REUSE))  # cycles since the pass started, saturating
-        with m.If(self.passes.ready & self.passes.valid):
-            m.d.sync += age.eq(0)
+        # Counted from a pass's first wave, which a vector or residual operand ahead of it may have delayed.
+        age = Signal(range(Accumulator.REUSE), init=Accumulator.REUSE - 1)
+        with m.If(self.wave.start):
+            m.d.sync += age.eq(1)
         with m.Elif(age != Accumulator.REUSE - 1):
             m.d.sync += age.eq(age + 1)
-        aged = age == Accumulator.REUSE - 1
+        aged = ~self.wave.start & (age == Accumulator.REUSE - 1)
         if not self._depthwise:
             return aged
 

@@ -59,8 +59,10 @@ class StoreEngine(wiring.Component):
         running = Signal()
         accept = Signal()
         m.d.comb += [
-            accept.eq(self.instructions.valid & ~running & ~self.halt),
-            self.instructions.ready.eq(~running & ~self.halt),
+            accept.eq(self.instructions.valid & self.instructions.ready),
+            self.instructions.ready.eq(
+                ~running & ~self.halt & splitter.transfers.ready & walker.transfers.ready & pixels.images.ready
+            ),
             splitter.transfers.p.eq(runs_of(self.instructions.p, self.bases)),
             walker.transfers.p.eq(runs_of(self.instructions.p, self.bases)),
             pixels.images.p.eq(image_of(self.instructions.p)),

@@ -11,7 +11,7 @@ from .stream_fifo import StreamFIFO
 
 __all__ = ["WeightEngine"]
 
-_FIELDS = ("stream", "blocks", "groups", "tiles", "rows", "last_rows")
+_COUNTS = ("blocks", "groups", "tiles", "rows", "last_rows")
 _PAIR_BITS = 64
 _TABLE_BITS = 28
 _QUEUE = 4
@@ -29,7 +29,8 @@ class WeightEngine(wiring.Component):
     The fetch runs ahead, through up to 5 instructions. Base plus offset is a multiple of 16 bytes (the low four bits
     count as zero), an instruction's bytes are those that its fields describe. ``tiles`` are vectors of ``cols`` bytes
     with the last of each tile marked, ``constants`` come with their plane 0 to 8, ``tables`` one pair per cycle with
-    the operand's byte (absent without ``residual``). One vector per cycle; 5 cycles from a beat to its vector.
+    the operand's byte (absent without ``residual``). One vector per cycle; 3 cycles from a
+    beat to its vector, 4 if a vector is more than a beat.
 
     ``done`` pulses when an instruction's last vector leaves the FIFO, ``error`` when a word with an error response is
     the next to leave; nothing leaves any more then until the component is reset. ``busy`` from an instruction's
@@ -65,15 +66,16 @@ class WeightEngine(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.splitter = splitter = BurstSplitter(self._axi_bytes)
-        queue = data.StructLayout({name: isa.WEIGHTS[name].shape for name in _FIELDS})
-        m.submodules.queue = queue = StreamFIFO(queue, _QUEUE)
+        queued = data.StructLayout({name: isa.WEIGHTS[name].shape for name in ("stream", *_COUNTS)})
+        m.submodules.queue = queue = StreamFIFO(queued, _QUEUE)
         instruction = self.instructions
         address = self.bases[instruction.p.base.as_value()] + instruction.p.offset
         m.d.comb += [
             splitter.transfers.p.address.eq(Cat(C(0, 4), address[4:32])),
             splitter.transfers.p.run_bytes.eq(instruction.p.bytes),
             splitter.transfers.p.runs.eq(1),
-            queue.i.p.eq(Cat(getattr(instruction.p, name) for name in _FIELDS)),
+            queue.i.p.stream.eq(instruction.p.stream),
+            *(queue.i.p[name].eq(instruction.p[name] - 1) for name in _COUNTS),
             splitter.transfers.valid.eq(instruction.valid & queue.i.ready),
             queue.i.valid.eq(instruction.valid & splitter.transfers.ready),
             instruction.ready.eq(queue.i.ready & splitter.transfers.ready),
@@ -151,36 +153,30 @@ class WeightEngine(wiring.Component):
         return vector
 
     def _name(self, m, instructions, vector):
-        """Walk the streams' structure: every vector gets its kind, plane and end of tile. Returns them, registered."""
-        head = stream.Signature(data.StructLayout({
-            "data": 8 * self._cols, "kind": _Kind, "plane": range(isa.CONSTANT_VECTORS), "last": 1,
-        })).create(path=("head",))  # fmt: skip
-        current = Signal(instructions.payload.shape())
-        kind = Signal(_Kind)
-        step = Signal(
-            range(max(isa.TABLE_BYTES // self._cols, isa.CONSTANT_VECTORS))
-        )  # vector of a tile, a constant, a table
-        tile = Signal(current.tiles.shape())
-        group = Signal(current.groups.shape())
-        block = Signal(current.blocks.shape())
-        self._naming = naming = Signal()
-        take, step_ends, tile_ends, group_ends, ends = (
-            Signal(name=n) for n in ("take", "step_ends", "tile_ends", "group_ends", "ends")
-        )
+        """Walk the streams' structure: every vector gets its kind, plane and end of tile. Returns them, registered.
 
-        last_tile = tile == current.tiles - 1
-        with m.Switch(kind):
-            with m.Case(_Kind.CONSTANTS):
-                m.d.comb += step_ends.eq(step == isa.CONSTANT_VECTORS - 1)
-            with m.Case(_Kind.TILES):
-                m.d.comb += step_ends.eq(step == Mux(last_tile, current.last_rows, current.rows) - 1)
-            with m.Default():
-                m.d.comb += step_ends.eq(step == isa.TABLE_BYTES // self._cols - 1)
+        All counters run down to 0; the queue holds the counts less one.
+        """
+        shape = data.StructLayout({
+            "data": 8 * self._cols, "kind": _Kind, "plane": range(isa.CONSTANT_VECTORS), "last": 1,
+        })  # fmt: skip
+        head = stream.Signature(shape).create(path=("head",))
+        counts = Signal(instructions.payload.shape())
+        kind = Signal(_Kind)
+        plane = Signal(range(isa.CONSTANT_VECTORS))
+        step = Signal(range(max(isa.TABLE_BYTES // self._cols, isa.CONSTANT_VECTORS)))  # of a tile, constant or table
+        tile, group, block = (Signal.like(counts[name], name=name) for name in ("tiles", "groups", "blocks"))
+        self._naming = naming = Signal()
+        take, tile_ends, group_ends, ends, next_last = (
+            Signal(name=name) for name in ("take", "tile_ends", "group_ends", "ends", "next_last")
+        )
+        step_ends = step == 0
         m.d.comb += [
             take.eq(vector.valid & vector.ready),
-            tile_ends.eq(step_ends & (kind == _Kind.TILES) & last_tile),
-            group_ends.eq(tile_ends & (group == current.groups - 1)),
-            ends.eq((group_ends & (block == current.blocks - 1)) | (step_ends & (kind == _Kind.TABLES))),
+            tile_ends.eq(step_ends & (kind == _Kind.TILES) & (tile == 0)),
+            group_ends.eq(tile_ends & (group == 0)),
+            ends.eq((group_ends & (block == 0)) | (step_ends & (kind == _Kind.TABLES))),
+            next_last.eq(Mux((kind == _Kind.TILES) & (tile != 0), tile == 1, counts.tiles == 0)),
             self.done.eq(take & ends),
             self._flush.eq(ends),
             vector.ready.eq(naming & ~vector.p.error & (~head.valid | head.ready)),
@@ -198,24 +194,34 @@ class WeightEngine(wiring.Component):
                 head.valid.eq(1),
                 head.p.data.eq(vector.p.data),
                 head.p.kind.eq(kind),
-                head.p.plane.eq(step),
+                head.p.plane.eq(plane),
                 head.p.last.eq(step_ends),
-                step.eq(Mux(step_ends, 0, step + 1)),
+                step.eq(step - 1),
+                plane.eq(plane + 1),
             ]
             with m.If(step_ends):
-                m.d.sync += kind.eq(Mux(group_ends, _Kind.CONSTANTS, _Kind.TILES))
-            with m.If(step_ends & (kind == _Kind.TILES)):
-                m.d.sync += tile.eq(Mux(tile_ends, 0, tile + 1))
+                m.d.sync += [
+                    kind.eq(Mux(group_ends, _Kind.CONSTANTS, _Kind.TILES)),
+                    step.eq(Mux(group_ends, isa.CONSTANT_VECTORS - 1, Mux(next_last, counts.last_rows, counts.rows))),
+                    plane.eq(0),
+                ]
+                with m.If(kind == _Kind.TILES):
+                    m.d.sync += tile.eq(Mux(tile == 0, counts.tiles, tile - 1))
             with m.If(tile_ends):
-                m.d.sync += group.eq(Mux(group_ends, 0, group + 1))
+                m.d.sync += group.eq(Mux(group == 0, counts.groups, group - 1))
             with m.If(group_ends):
-                m.d.sync += block.eq(block + 1)
+                m.d.sync += block.eq(block - 1)
         with m.If(instructions.ready):
+            tables = instructions.p.stream == isa.Stream.TABLES
             m.d.sync += [
                 naming.eq(instructions.valid),
-                current.eq(instructions.p),
-                kind.eq(Mux(instructions.p.stream == isa.Stream.TABLES, _Kind.TABLES, _Kind.CONSTANTS)),
-                block.eq(0),
+                counts.eq(instructions.p),
+                kind.eq(Mux(tables, _Kind.TABLES, _Kind.CONSTANTS)),
+                step.eq(Mux(tables, isa.TABLE_BYTES // self._cols - 1, isa.CONSTANT_VECTORS - 1)),
+                plane.eq(0),
+                tile.eq(instructions.p.tiles),
+                group.eq(instructions.p.groups),
+                block.eq(instructions.p.blocks),
             ]
         return head
 
@@ -238,14 +244,14 @@ class WeightEngine(wiring.Component):
             index = Signal(8)
             if pairs == 0:  # a pair is two vectors
                 low = Signal(8 * self._cols)
-                second = index_half = Signal()
+                second = Signal()
                 m.d.comb += [
                     pair.eq(Cat(low, head.p.data)),
                     self.tables.valid.eq(head.valid & second),
                     head.ready.eq(~second | self.tables.ready),
                 ]
                 with m.If(head.valid & head.ready):
-                    m.d.sync += [low.eq(head.p.data), index_half.eq(~second)]
+                    m.d.sync += [low.eq(head.p.data), second.eq(~second)]
             else:
                 part = index[: exact_log2(pairs)]
                 m.d.comb += [

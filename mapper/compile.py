@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
+from ..hw.legality import verify_program
 from ..hw.params import Parameters
-from ..hw.program import Program, verify_program
+from ..hw.program import Program
 from .allocate import Allocation, allocate, verify_allocation
 from .banks import choose_banks
 from .describe import external_tensors, host_steps, host_tensors, layer_table, on_chip_images

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from ..hw.encoding import encode
 from ..hw.isa import TABLE_BYTES, Base, Mode, Opcode, Stream
 from ..hw.params import Parameters
-from ..hw.program import TensorInfo, encode
+from ..hw.program import TensorInfo
 from .allocate import Allocation, Place
 from .layer import Array, Constants, Layer, Network, Residual
 from .schedule import ENGINES, Compute, Rows, Schedule, Tables, Task, Weights

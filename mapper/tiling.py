@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from itertools import accumulate, product
 
 from ..hw.isa import CONSTANT_VECTORS, Combine, Mode
+from ..hw.legality import minimum_period
 from ..hw.params import BANKS, Parameters
-from ..hw.program import minimum_period
 from .layer import Constants, Layer, Load, Network
 from .limits import MOST_SIZE, MOST_TAPS
 

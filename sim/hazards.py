@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..hw.encoding import Fields
 from ..hw.isa import CONSTANT_VECTORS, Base, Mode, Opcode, Stream
+from ..hw.legality import resolve_wait, tile_rows
 from ..hw.params import BANKS, Parameters
-from ..hw.program import Fields, Program, resolve_wait, tile_rows
+from ..hw.program import Program
 
 __all__ = [
     "Hazard",

@@ -5,7 +5,6 @@ the contract does not define (bytes that nobody wrote, weights that do not fit t
 `InterpreterError` here. `sim/hazards.py` says whether the tokens make the hardware keep the order that is taken here.
 """
 
-from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,20 +12,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..hw.isa import BASES, CONSTANT_VECTORS, TABLE_ENTRIES, Base, Combine, Mode, Opcode, Rounding, Stream
+from ..hw.encoding import Fields
+from ..hw.isa import BASES, Base, Combine, Mode, Opcode, Rounding
+from ..hw.legality import check_fields, resolve_wait
 from ..hw.params import BANKS
-from ..hw.program import Fields, OnChipImage, Program, TensorInfo, check_fields, resolve_wait
+from ..hw.program import OnChipImage, Program
 from .hazards import row_places, transfer_bytes
+from .memory import memory_map, read_tensor
+from .weight_stream import WeightStream
 
-__all__ = [
-    "Interpreter",
-    "InterpreterError",
-    "InterpreterResult",
-    "make_memory",
-    "memory_map",
-    "read_tensor",
-    "requantize",
-]
+__all__ = ["Interpreter", "InterpreterError", "InterpreterResult", "requantize"]
 
 Ints = npt.NDArray[np.int64]
 Bytes = npt.NDArray[np.uint8]
@@ -34,7 +29,6 @@ Bools = npt.NDArray[np.bool_]
 Hook = Callable[[int, Opcode, "Interpreter"], None]
 
 _COUNTED = (Opcode.LOAD, Opcode.COMPUTE, Opcode.STORE)
-_PAGE = 4096
 
 
 class InterpreterError(RuntimeError):
@@ -49,41 +43,6 @@ class InterpreterResult:
     images: dict[str, npt.NDArray[np.int8]]
     memory: Bytes
     scratchpad: Bytes
-
-
-def memory_map(program: Program) -> dict[Base, int]:
-    """An address for every base register: regions one behind the other, each at a multiple of 4096 bytes."""
-    bases, at = {}, 0
-    for base in Base:
-        bases[base] = at
-        at += -(-program.region_bytes(base) // _PAGE) * _PAGE
-    return bases
-
-
-def make_memory(program: Program, inputs: Mapping[str, npt.NDArray[Any]]) -> tuple[Bytes, dict[Base, int]]:
-    """External memory before the start, and the base addresses in it.
-
-    `inputs` has an array for every input tensor, of its dtype and shape; raises ``ValueError`` naming one that has not.
-    """
-    bases = memory_map(program)
-    memory = np.zeros(max(bases[base] + program.region_bytes(base) for base in Base), np.uint8)
-    blobs = [(Base.PROGRAM, 0, program.instructions), (Base.WEIGHTS, 0, program.weights)]
-    for tensor in program.inputs:
-        value = inputs.get(tensor.name)
-        if value is None or value.shape != tensor.shape or value.dtype != np.dtype(tensor.dtype):
-            found = "nothing" if value is None else f"{value.dtype} {value.shape}"
-            raise ValueError(f"input {tensor.name}: expected {tensor.dtype} {tensor.shape}, got {found}")
-        blobs.append((tensor.base, tensor.offset, value.tobytes()))
-    for base, offset, blob in blobs:
-        start = bases[base] + offset
-        memory[start : start + len(blob)] = np.frombuffer(blob, np.uint8)
-    return memory, bases
-
-
-def read_tensor(memory: Bytes, bases: Mapping[Base, int], tensor: TensorInfo) -> npt.NDArray[Any]:
-    """A copy of a tensor in external memory."""
-    start = bases[tensor.base] + tensor.offset
-    return memory[start : start + tensor.nbytes].copy().view(tensor.dtype).reshape(tensor.shape)
 
 
 def requantize(x: Ints, multiplier: Ints, shift: Ints, rounding: Rounding) -> Ints:
@@ -120,8 +79,7 @@ class Interpreter:
         self._bank_units = self.params.bank_words * self.params.units
         self.scratchpad: Bytes = np.zeros((BANKS * self._bank_units, self.params.unit), np.uint8)
         self.written: Bools = np.zeros(self.scratchpad.shape, np.bool_)
-        self._stream: deque[tuple[str, Bytes]] = deque()
-        self._tables: Ints | None = None
+        self._stream = WeightStream(self.params.cols)
         self._hook = hook
 
     def run(self) -> InterpreterResult:
@@ -230,48 +188,11 @@ class Interpreter:
         stream = self._used(self.scratchpad[places], fields["channels"])
         self.memory[self._external(Opcode.STORE, fields)] = stream.ravel()
 
-    def _end(self, fields: Fields) -> None:
-        if self._stream:
-            raise InterpreterError(f"the weight stream has {len(self._stream)} pieces left, next {self._stream[0][0]}")
-
-    # --- The weight stream --------------------------------------------------------------------------------
-
     def _weights(self, fields: Fields) -> None:
-        data = self.memory[self._external(Opcode.WEIGHTS, fields)]
-        if fields["stream"] is Stream.TABLES:
-            self._stream.append(("tables", data))
-            return
-        vectors = data.reshape(-1, self.params.cols)
-        tiles = [fields["rows"]] * (fields["tiles"] - 1) + [fields["last_rows"]]
-        at = 0
-        for _ in range(fields["blocks"]):
-            pieces = [("constants", CONSTANT_VECTORS)] + [("tile", rows) for rows in tiles * fields["groups"]]
-            for kind, size in pieces:
-                self._stream.append((kind, vectors[at : at + size]))
-                at += size
+        self._stream.put(fields, self.memory[self._external(Opcode.WEIGHTS, fields)])
 
-    def _take(self, kind: str) -> Bytes:
-        """The next piece of the stream. Tables at its head are taken on the way."""
-        while self._stream and self._stream[0][0] == "tables":
-            self._tables = self._stream.popleft()[1].view("<i4").reshape(TABLE_ENTRIES, 2).astype(np.int64)
-            if np.abs(self._tables * 2 + 1).max() >= 1 << 28:
-                raise InterpreterError("a residual table has entries of more than 28 bits")
-        if not self._stream:
-            raise InterpreterError(f"the weight stream is empty, {kind} wanted")
-        found, data = self._stream.popleft()
-        if found != kind:
-            raise InterpreterError(f"the weight stream brings {found}, {kind} wanted")
-        return data
-
-    def _take_constants(self) -> tuple[Ints, Ints, Ints]:
-        """Bias, multiplier and shift of a block: a value for each column."""
-        planes = self._take("constants")
-        bias = np.ascontiguousarray(planes[0:4].T).view("<i4")[:, 0].astype(np.int64)
-        multiplier = np.ascontiguousarray(planes[4:8].T).view("<i4")[:, 0].astype(np.int64)
-        shift = planes[8].astype(np.int64)
-        if multiplier.min() < 0 or shift.max() > 62:
-            raise InterpreterError("a multiplier is more than 2**31 - 1 or a shift more than 62")
-        return bias, multiplier, shift
+    def _end(self, fields: Fields) -> None:
+        self._stream.check_end()
 
     # --- COMPUTE ------------------------------------------------------------------------------------------
 
@@ -282,7 +203,7 @@ class Interpreter:
             self._check_residual_banks(fields)
         taps = fields["taps_y"] * fields["taps_x"] * fields["channels"]
         for block in range(fields["blocks"]):
-            bias, multiplier, shift = self._take_constants()
+            bias, multiplier, shift = self._stream.take_constants()
             total: npt.NDArray[np.int32] | None = None
             for number in range(taps):
                 tap, channel = divmod(number, fields["channels"])
@@ -291,7 +212,7 @@ class Interpreter:
                 if fields["mode"] is Mode.PACKED:
                     last = tap_y == fields["taps_y"] - 1
                 rows = fields["last_rows"] if last else fields["rows"]
-                tile = self._take("tile")
+                tile = self._stream.take("tile")
                 if len(tile) != rows:
                     raise InterpreterError(f"the weight stream brings a tile of {len(tile)} rows, {rows} wanted")
                 weights = tile[::-1].view(np.int8).astype(np.float64)
@@ -388,13 +309,13 @@ class Interpreter:
         rows = np.arange(fields["out_rows"])
         offsets = np.arange(fields["out_cols"]) * fields["out_x_step"] + block * units
         if fields["residual"]:
-            if self._tables is None:
+            if self._stream.tables is None:
                 raise InterpreterError("residual without tables")
             bank, start = row_places(fields, rows, "res_", "out_row_step")
             everywhere = np.ones(result.shape[:2], np.bool_)
             banks = np.broadcast_to(bank[:, None], everywhere.shape)
             operand = self._read(banks, start[:, None] + offsets, cols, cols, everywhere)
-            sums = self._tables[result & 255, 0] + self._tables[operand.view(np.uint8), 1]
+            sums = self._stream.tables[result & 255, 0] + self._stream.tables[operand.view(np.uint8), 1]
             moved = sums + fields["res_offset"] - fields["res_tie"] * (sums < 0)
             result = (moved >> fields["res_shift"]) + fields["res_zero_point"]
             result = np.clip(result, fields["res_minimum"], fields["res_maximum"])

@@ -125,6 +125,8 @@ class Build:
                 except OSError:
                     if not (folder / self.top).is_file():
                         raise
+            if progress:
+                progress(1.0, "built")
         return folder / self.top
 
     def _build(self, tool: Tool, folder: Path, progress: Progress | None) -> None:

@@ -25,7 +25,8 @@ from tilewright.mapper.requantize import add_factors, softmax_factors
 from tilewright.mapper.shapes import output_shape, same_padding
 from tilewright.sim.arithmetic import quantize_multiplier
 from tilewright.sim.hazards import find_hazards
-from tilewright.sim.interpreter import Interpreter, make_memory
+from tilewright.sim.interpreter import Interpreter
+from tilewright.sim.memory import make_memory
 
 SAME = "SAME"
 VALID = (0, 0, 0, 0)

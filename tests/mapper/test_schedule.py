@@ -3,9 +3,10 @@
 from dataclasses import replace
 
 import pytest
+from tilewright.hw.encoding import decode
 from tilewright.hw.isa import Opcode, Stream
+from tilewright.hw.legality import resolve_wait
 from tilewright.hw.params import Parameters
-from tilewright.hw.program import decode, resolve_wait
 from tilewright.mapper.compile import compile_steps
 from tilewright.mapper.describe import external_tensors
 from tilewright.mapper.emit import emit

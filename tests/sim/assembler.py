@@ -4,9 +4,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from tilewright.hw.encoding import encode
 from tilewright.hw.isa import Base, Combine, Mode, Opcode, Rounding, Stream
+from tilewright.hw.legality import STREAM_ALIGNMENT
 from tilewright.hw.params import BANKS, Parameters
-from tilewright.hw.program import STREAM_ALIGNMENT, OnChipImage, Program, TensorInfo, encode
+from tilewright.hw.program import OnChipImage, Program, TensorInfo
 
 
 @dataclass(frozen=True)

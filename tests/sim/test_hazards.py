@@ -5,9 +5,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tilewright.hw.encoding import decode, encode
 from tilewright.hw.isa import Base, Mode, Opcode, Stream
 from tilewright.hw.params import parse_array
-from tilewright.hw.program import Program, decode, encode
+from tilewright.hw.program import Program
 from tilewright.sim.hazards import find_hazards, input_units, output_units, residual_units, transfer_units
 
 from .assembler import NO_RESIDUAL, Assembler, Image, Layer, random_layer, random_residual

@@ -5,10 +5,12 @@ from typing import Any
 import numpy as np
 import pytest
 from tilewright.hw.isa import Base, Combine, Opcode, Rounding, Stream
+from tilewright.hw.legality import verify_program
 from tilewright.hw.params import parse_array
-from tilewright.hw.program import Program, TensorInfo, verify_program
+from tilewright.hw.program import Program, TensorInfo
 from tilewright.sim.hazards import find_hazards
-from tilewright.sim.interpreter import Interpreter, InterpreterError, InterpreterResult, make_memory, requantize
+from tilewright.sim.interpreter import Interpreter, InterpreterError, InterpreterResult, requantize
+from tilewright.sim.memory import make_memory
 
 from .assembler import Assembler, Image, Layer, expected, output_shape, random_layer, random_residual, scale
 

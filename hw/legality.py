@@ -1,0 +1,231 @@
+"""Which programs an accelerator can run: the contract of `docs/architecture.md`, as far as a program alone shows it."""
+
+from collections import deque
+from collections.abc import Callable
+
+from .encoding import Fields
+from .isa import CONSTANT_VECTORS, DATA_BASES, TABLE_BYTES, Base, Mode, Opcode, Stream
+from .params import BANKS, Parameters
+from .program import AcceleratorRun, Program, ProgramError
+
+__all__ = [
+    "STREAM_ALIGNMENT", "WEIGHTS_BETWEEN", "check_fields", "minimum_period", "resolve_wait", "stream_bytes",
+    "tile_rows", "verify_program",
+]  # fmt: skip
+
+STREAM_ALIGNMENT = 16
+"""A WEIGHTS stream starts at a multiple of this many bytes; the base registers are multiples of it too."""
+
+WEIGHTS_BETWEEN = 4
+"""Most WEIGHTS instructions between another one and a COMPUTE that takes its tiles: as many as wait in a queue."""
+
+
+def resolve_wait(wait: int, earlier: int) -> int:
+    """The count, 0 to `earlier`, that a `wait_*` field stands for in an instruction behind `earlier` such tokens.
+
+    Raises ``ValueError`` if the token points forward.
+    """
+    behind = (earlier - wait) % (1 << 16)
+    if behind >= 1 << 15 or behind > earlier:
+        raise ValueError(f"waits for {wait}, but only {earlier} came before")
+    return earlier - behind
+
+
+def minimum_period(fields: Fields) -> int:
+    """Steps that an output row of a depthwise COMPUTE takes at least (architecture: Depthwise mode)."""
+    span = (fields["out_cols"] - 1) * fields["stride_x"]
+    period = span + 1
+    for segment in range(fields["taps_x"]):
+        first = fields["x"] + segment * fields["tap_x_cols"]
+        last = min(fields["width"] - 1, first + span + fields["group"] - 1)
+        period = max(period, last - max(0, first) + 1)
+    return period
+
+
+def tile_rows(fields: Fields) -> tuple[int, ...]:
+    """Rows of the weight tiles that a block of a COMPUTE takes, in order."""
+    if fields["mode"] is Mode.PACKED:
+        chunks = (fields["rows"],) * (fields["taps_y"] - 1) + (fields["last_rows"],)
+        return tuple(rows for rows in chunks for _ in range(fields["taps_x"]))
+    tiles = (fields["rows"],) * (fields["channels"] - 1) + (fields["last_rows"],)
+    return tiles * (fields["taps_y"] * fields["taps_x"])
+
+
+def check_fields(opcode: Opcode, fields: Fields, params: Parameters) -> None:
+    """Raise ``ValueError`` naming the field if an accelerator of these parameters cannot run the instruction."""
+    checks: dict[Opcode, Callable[[Fields, Parameters], None]] = {
+        Opcode.LOAD: _check_transfer,
+        Opcode.STORE: _check_transfer,
+        Opcode.WEIGHTS: _check_weights,
+        Opcode.COMPUTE: _check_compute,
+    }
+    if opcode in checks:
+        checks[opcode](fields, params)
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise ValueError(message)
+
+
+def _at_least_one(fields: Fields, *names: str) -> None:
+    for name in names:
+        _require(fields[name] >= 1, f"{name}: {fields[name]} is not at least 1")
+
+
+def _check_transfer(fields: Fields, params: Parameters) -> None:
+    _require(fields["base"] in DATA_BASES, f"base: {fields['base'].name} holds no data")
+    _at_least_one(fields, "run_bytes", "runs", "rows", "width", "channels")
+    size = fields["rows"] * fields["width"] * fields["channels"]
+    run_bytes = fields["run_bytes"] * fields["runs"]
+    _require(run_bytes == size, f"run_bytes: runs hold {run_bytes} bytes, the image {size}")
+    for name in ("address", "row_step"):
+        _require(fields[name] % params.units == 0, f"{name}: {fields[name]} is not a multiple of {params.units} units")
+    vectors = fields["width"] * -(-fields["channels"] // params.vector)
+    last = (fields["bank"] + fields["rows"] - 1) // BANKS * fields["row_step"] + vectors * params.units
+    end = fields["address"] + last
+    size = params.bank_words * params.units
+    _require(end <= size, f"address: the image ends at unit {end} of a bank of {size}")
+
+
+def stream_bytes(fields: Fields, params: Parameters) -> int:
+    """Bytes of the stream that a WEIGHTS instruction's fields describe."""
+    if fields["stream"] is Stream.TABLES:
+        return TABLE_BYTES
+    tiles = fields["groups"] * ((fields["tiles"] - 1) * fields["rows"] + fields["last_rows"])
+    return fields["blocks"] * (CONSTANT_VECTORS + tiles) * params.cols
+
+
+def _check_weights(fields: Fields, params: Parameters) -> None:
+    _require(fields["base"] in DATA_BASES, f"base: {fields['base'].name} holds no data")
+    aligned = fields["offset"] % STREAM_ALIGNMENT == 0
+    _require(aligned, f"offset: {fields['offset']} is not a multiple of {STREAM_ALIGNMENT}")
+    if fields["stream"] is Stream.TILES:
+        _at_least_one(fields, "blocks", "groups", "tiles", "rows", "last_rows")
+        for name in ("rows", "last_rows"):
+            _require(fields[name] <= params.rows, f"{name}: {fields[name]} is more than {params.rows}")
+    else:
+        _require(params.residual, "stream: TABLES needs an accelerator with `residual`")
+    size = stream_bytes(fields, params)
+    _require(fields["bytes"] == size, f"bytes: {fields['bytes']}, but the stream has {size}")
+
+
+def _check_compute(fields: Fields, params: Parameters) -> None:
+    _at_least_one(
+        fields, "blocks", "taps_y", "taps_x", "channels", "out_rows", "out_cols", "rows", "last_rows", "stride_y",
+        "stride_x", "height", "width",
+    )  # fmt: skip
+    for name in ("rows", "last_rows"):
+        _require(fields[name] <= params.rows, f"{name}: {fields[name]} is more than {params.rows}")
+    for low, high in (("minimum", "maximum"), ("res_minimum", "res_maximum")):
+        _require(fields[low] <= fields[high], f"{low}: {fields[low]} is more than {high}, {fields[high]}")
+    passes = fields["taps_y"] * fields["taps_x"] * fields["channels"]
+    size = fields["out_rows"] * fields["out_cols"]
+    _require(
+        passes == 1 or size <= params.accumulator_depth,
+        f"out_rows: {size} pixels in {passes} passes exceed the accumulator's depth of {params.accumulator_depth}",
+    )
+    _require(not fields["residual"] or params.residual, "residual: the accelerator has no tables")
+    if fields["mode"] is Mode.DEPTHWISE:
+        _check_depthwise(fields, params)
+    elif fields["mode"] is Mode.PACKED:
+        _check_packed(fields, params)
+
+
+def _check_depthwise(fields: Fields, params: Parameters) -> None:
+    _require(params.depthwise, "mode: the accelerator has no depthwise mode")
+    _require(fields["channels"] == 1, f"channels: {fields['channels']} in depthwise mode")
+    _at_least_one(fields, "group")
+    rows, group = fields["rows"], fields["group"]
+    _require(fields["last_rows"] == rows, f"last_rows: {fields['last_rows']} is not rows, {rows}, in depthwise mode")
+    ports = BANKS - 1 if fields["residual"] else BANKS
+    _require(rows % group == 0 and rows // group <= ports, f"group: {rows} rows are not 1 to {ports} groups of {group}")
+    period = minimum_period(fields)
+    _require(fields["period"] >= period, f"period: {fields['period']} is less than {period}")
+    _require(fields["x"] >= -15, f"x: lead of {-fields['x']} is more than 15")
+
+
+def _check_packed(fields: Fields, params: Parameters) -> None:
+    _require(params.packed, "mode: the accelerator has no packed mode")
+    _require(fields["channels"] == 1, f"channels: {fields['channels']} in packed mode")
+    _require(not fields["residual"], "residual: not in packed mode")
+    _at_least_one(fields, "group", "x_step")
+    for name in ("group", "x_step"):
+        _require(fields[name] <= params.vector, f"{name}: {fields[name]} is more than {params.vector}")
+    for name in ("address", "row_step"):
+        _require(fields[name] % params.units == 0, f"{name}: {fields[name]} is not a multiple of {params.units} units")
+    rows, group = fields["rows"], fields["group"]
+    _require(
+        fields["last_rows"] == rows or (fields["last_rows"] < rows and fields["taps_x"] == 1),
+        f"last_rows: {fields['last_rows']} with rows of {rows} and {fields['taps_x']} segments",
+    )
+    for chunk in range(fields["taps_y"]):
+        size = fields["last_rows"] if chunk == fields["taps_y"] - 1 else rows
+        touched = (chunk * rows + size - 1) // group - chunk * rows // group + 1
+        _require(touched <= BANKS, f"group: chunk {chunk} touches {touched} kernel rows")
+
+
+def verify_program(program: Program) -> None:
+    """Raise `ProgramError` naming the instruction if the program is not one that its accelerator can run.
+
+    Checked: fields, memory regions, END, tokens (they point backwards), and that the weight stream brings what each
+    COMPUTE takes, no further ahead than the queues reach. What lies in the scratchpad at the time is checked by
+    `sim/hazards.py` and the interpreter.
+    """
+    counts = dict.fromkeys((Opcode.LOAD, Opcode.COMPUTE, Opcode.STORE), 0)
+    streams = 0
+    blocks: deque[tuple[int, tuple[int, ...]]] = deque()  # the number of their WEIGHTS, and their tiles
+    tables = ended = False
+    for index, (opcode, fields) in enumerate(program.decoded()):
+        try:
+            _require(not ended, "comes after END")
+            for counted in counts:
+                name = f"wait_{counted.name.lower()}"
+                try:
+                    resolve_wait(fields[name], counts[counted])
+                except ValueError as error:
+                    raise ValueError(f"{name}: {error}") from None
+            check_fields(opcode, fields, program.params)
+            if opcode in (Opcode.LOAD, Opcode.STORE, Opcode.WEIGHTS):
+                _check_region(opcode, fields, program)
+            streams += opcode is Opcode.WEIGHTS
+            if opcode is Opcode.WEIGHTS and fields["stream"] is Stream.TILES:
+                tiles = (fields["rows"],) * (fields["tiles"] - 1) + (fields["last_rows"],)
+                blocks += [(streams, tiles * fields["groups"])] * fields["blocks"]
+            elif opcode is Opcode.WEIGHTS:
+                tables = True
+            elif opcode is Opcode.COMPUTE:
+                _require(tables or not fields["residual"], "residual: no TABLES came before")
+                wanted = tile_rows(fields)
+                for _ in range(fields["blocks"]):
+                    _require(bool(blocks), "the weight stream is empty")
+                    stream, found = blocks.popleft()
+                    _require(found == wanted, "the weight stream brings other tiles than the passes take")
+                    _require(
+                        streams - stream <= WEIGHTS_BETWEEN,
+                        f"{streams - stream} other WEIGHTS stand between it and its own, more than {WEIGHTS_BETWEEN}",
+                    )
+            ended = opcode is Opcode.END
+        except ValueError as error:
+            raise ProgramError(f"instruction {index} ({opcode.name}): {error}") from None
+        if opcode in counts:
+            counts[opcode] += 1
+    if not ended:
+        raise ProgramError("the last instruction is not END")
+    if blocks:
+        raise ProgramError(f"{len(blocks)} blocks of the weight stream are left over")
+    if sum(isinstance(step, AcceleratorRun) for step in program.steps) != 1:
+        raise ProgramError("steps: there must be exactly one run of the accelerator")
+
+
+def _check_region(opcode: Opcode, fields: Fields, program: Program) -> None:
+    size = program.region_bytes(fields["base"])
+    start = end = fields["offset"]
+    if opcode is Opcode.WEIGHTS:
+        end += fields["bytes"]
+    else:
+        span = (fields["runs"] - 1) * fields["run_pitch"]
+        start, end = start + min(0, span), end + max(0, span) + fields["run_bytes"]
+        _require(opcode is Opcode.LOAD or fields["base"] is not Base.WEIGHTS, "base: WEIGHTS is read-only")
+    region = f"{fields['base'].name} of {size} bytes"
+    _require(start >= 0 and end <= size, f"offset: bytes {start} to {end} are not in {region}")

@@ -1,0 +1,58 @@
+"""What the cycle model takes as given: the cycles and sizes of the hardware, and external memory."""
+
+from dataclasses import dataclass
+
+from ..hw.accumulator import Accumulator
+from ..hw.axi import BURST_BEATS
+from ..hw.feeder import Feeder
+from ..hw.params import Parameters
+from ..hw.pe import ProcessingElement
+from ..hw.postprocess import RING_BLOCKS, PostProcessor
+
+__all__ = ["Latencies", "MemoryModel"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemoryModel:
+    """External memory. A burst's first beat comes `latency` cycles after its address, later ones one per cycle, all in
+    order; writes are answered `write_latency` cycles after a burst's last beat. `bandwidth` is the percentage of cycles
+    that can carry a beat, each way."""
+
+    latency: int = 20
+    write_latency: int = 4
+    bandwidth: int = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class Latencies:
+    """Cycles and sizes of the hardware that the instruction set does not show; literals where no class exports them."""
+
+    start: int = 2  # start to the first request for instructions
+    fetch_pace: int = 2  # between two requests for instructions
+    fetched: int = 4  # an instruction's last beat to its dispatch
+    dispatch: int = 2  # a dispatch to the next one's first beat, and that one's last beat to its dispatch
+    gate: int = 3  # a dispatch to the exit of the engine's gate, tokens given
+    token: int = 1  # an engine's `done` to the count
+    request: int = 1  # a burst is asked for, to its address on the bus
+    beat: int = 1  # a beat on the bus to its client
+    split: int = 2  # a transfer leaves the gate, to its first request
+    fifo: int = 2  # into a queue to out of it
+    load: int = 6  # a beat to the last vector that it completes
+    weights: int = 3  # a beat to its vector at the head of the stream
+    compute: int = 3  # a COMPUTE leaves the gate, to its first step
+    store: int = 8  # a STORE leaves the gate, to its first beat
+    end: int = 1  # the dispatch of END, to its first look at the tokens
+    finish: int = 1  # all engines idle, to the end
+    reuse: int = Accumulator.REUSE  # between the starts of two passes
+    burst_beats: int = BURST_BEATS
+    outstanding_reads: int = 16
+    outstanding_writes: int = 8
+    queue: int = 5  # instructions that wait at an engine, the one in the gate included
+    fetch_ahead: int = 8  # instructions that the controller holds or has asked for
+    load_beats: int = 64  # beats that LOAD holds or has asked for
+    constant_blocks: int = RING_BLOCKS
+
+    def result(self, params: Parameters) -> int:
+        """Cycles from the last step of a COMPUTE to its token."""
+        array = params.rows + params.cols - 2 + ProcessingElement.LATENCY  # `SystolicArray.latency`, without an array
+        return Feeder.LATENCY + array + Accumulator.LATENCY + PostProcessor.latency(params.residual) + self.token

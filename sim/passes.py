@@ -1,0 +1,61 @@
+"""The passes of a COMPUTE: how many cycles each takes, and how far the delay of the pixels keeps two of them apart."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..hw.encoding import Fields
+from ..hw.isa import Mode
+from ..hw.params import BANKS, Parameters
+
+__all__ = ["Pass", "gap", "passes"]
+
+
+@dataclass(frozen=True)
+class Pass:
+    """`cycles` from first to last step, of which `steps` start a wave; `lead` and `group` are 0 if not depthwise."""
+
+    cycles: int
+    steps: int
+    lead: int
+    group: int
+    ends_block: bool
+
+
+def passes(fields: Fields, params: Parameters) -> list[Pass]:
+    """The passes of one block of a COMPUTE, in order."""
+    f = fields
+    size = f["out_rows"] * f["out_cols"]
+    result = []
+    for tap_y, tap_x in np.ndindex(f["taps_y"], f["taps_x"]):
+        last_tap = tap_y == f["taps_y"] - 1 and tap_x == f["taps_x"] - 1
+        x = f["x"] + tap_x * f["tap_x_cols"]
+        steps, extra, lead, group = size, 0, 0, 0
+        if f["mode"] is Mode.DEPTHWISE:
+            steps, lead, group = f["out_rows"] * f["period"], max(0, -x), f["group"]
+        elif f["mode"] is Mode.PACKED and x > 0 and x % params.vector:
+            extra = f["out_rows"]
+        for channel in range(f["channels"]):
+            last = last_tap and channel == f["channels"] - 1
+            if last and f["residual"]:
+                extra = _conflicts(f, tap_y, x)
+            result.append(Pass(steps + extra, steps, lead, group, last))
+    return result
+
+
+def _conflicts(fields: Fields, tap_y: int, x: int) -> int:
+    """Output pixels whose activation and residual operand lie in one bank."""
+    f = fields
+    down = tap_y * f["tap_y_rows"] + np.arange(f["out_rows"]) * f["stride_y"]
+    row = f["y"] + down
+    same = (f["bank"] + down) % BANKS == (f["res_bank"] + np.arange(f["out_rows"])) % BANKS
+    column = x + np.arange(f["out_cols"]) * f["stride_x"]
+    inside = (column >= 0) & (column < f["width"])
+    return int((same & (row >= 0) & (row < f["height"])).sum()) * int(inside.sum())
+
+
+def gap(former: Pass, this: Pass, params: Parameters) -> int:
+    """Cycles between two passes that the delay of the pixels needs (architecture: Depthwise mode)."""
+    if not former.group or not this.group:
+        return 0
+    return max(0, former.lead - this.lead) + (params.rows if this.group < former.group else 0)
