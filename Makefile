@@ -4,7 +4,7 @@ PYTHON ?= python3
 N ?= 200
 SEED ?= 1
 # Test processes side by side: all cores, four at most.
-WORKERS ?= auto --maxprocesses 4
+WORKERS ?= auto --maxprocesses 4 --dist worksteal
 
 PY := .venv/bin/python
 SETUP := PYTHON='$(PYTHON)' sh .ci/setup

@@ -253,7 +253,7 @@ class Machine:
     def _compute(self) -> Process:
         """Start each pass when its instruction, its weights, and the pass before it allow."""
         lat = self._latencies
-        former = Pass(0, 0, 0, 0, False)
+        former = Pass(0, 0, 0, 0, 0, False)
         while True:
             index, fields = yield from self._next(Opcode.COMPUTE)
             marks = self._waited(index)
@@ -269,7 +269,7 @@ class Machine:
                     start = max(ready, self._tiles_ready[len(self._starts)] + 1)
                     self._attribute([*marks, ("wait_tokens", ready - 1), ("wait_weights", start)])
                     marks = []
-                    self._starts.append(start)
+                    self._starts.append(start + this.late)
                     self._array_free = start + this.cycles
                     self._counters["active"] += this.steps
                     self._counters["wait_tokens"] += this.cycles - this.steps

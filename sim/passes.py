@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from ..hw.encoding import Fields
 from ..hw.isa import Mode
@@ -13,12 +14,14 @@ __all__ = ["Pass", "gap", "passes"]
 
 @dataclass(frozen=True)
 class Pass:
-    """`cycles` from first to last step, of which `steps` start a wave; `lead` and `group` are 0 if not depthwise."""
+    """`cycles` from first to last step, of which `steps` start a wave, the first of them `late` cycles after the start; `lead` and
+    `group` are 0 if not depthwise."""
 
     cycles: int
     steps: int
     lead: int
     group: int
+    late: int
     ends_block: bool
 
 
@@ -30,28 +33,30 @@ def passes(fields: Fields, params: Parameters) -> list[Pass]:
     for tap_y, tap_x in np.ndindex(f["taps_y"], f["taps_x"]):
         last_tap = tap_y == f["taps_y"] - 1 and tap_x == f["taps_x"] - 1
         x = f["x"] + tap_x * f["tap_x_cols"]
-        steps, extra, lead, group = size, 0, 0, 0
+        steps, extra, late, lead, group = size, 0, 0, 0, 0
         if f["mode"] is Mode.DEPTHWISE:
             steps, lead, group = f["out_rows"] * f["period"], max(0, -x), f["group"]
         elif f["mode"] is Mode.PACKED and x > 0 and x % params.vector:
-            extra = f["out_rows"]
+            extra, late = f["out_rows"], 1
         for channel in range(f["channels"]):
             last = last_tap and channel == f["channels"] - 1
             if last and f["residual"]:
-                extra = _conflicts(f, tap_y, x)
-            result.append(Pass(steps + extra, steps, lead, group, last))
+                conflicts = _conflicts(f, tap_y, x)
+                extra, late = int(conflicts.sum()), int(conflicts[0, 0])
+            result.append(Pass(steps + extra, steps, lead, group, late, last))
     return result
 
 
-def _conflicts(fields: Fields, tap_y: int, x: int) -> int:
-    """Output pixels whose activation and residual operand lie in one bank."""
+def _conflicts(fields: Fields, tap_y: int, x: int) -> npt.NDArray[np.bool_]:
+    """Output pixels, [rows, columns], whose activation and residual operand lie in one bank."""
     f = fields
     down = tap_y * f["tap_y_rows"] + np.arange(f["out_rows"]) * f["stride_y"]
     row = f["y"] + down
     same = (f["bank"] + down) % BANKS == (f["res_bank"] + np.arange(f["out_rows"])) % BANKS
     column = x + np.arange(f["out_cols"]) * f["stride_x"]
     inside = (column >= 0) & (column < f["width"])
-    return int((same & (row >= 0) & (row < f["height"])).sum()) * int(inside.sum())
+    met: npt.NDArray[np.bool_] = np.outer(same & (row >= 0) & (row < f["height"]), inside)
+    return met
 
 
 def gap(former: Pass, this: Pass, params: Parameters) -> int:

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+from tilewright.hw.encoding import encode
 from tilewright.hw.generate import generate
 from tilewright.hw.isa import Base, ErrorCode, Opcode
 from tilewright.hw.params import Parameters
-from tilewright.hw.program import Program, TensorInfo, encode
+from tilewright.hw.program import Program, TensorInfo
 from tilewright.hw.registers import CONTROL, MAGIC, OFFSETS, STATUS, VERSION
 from tilewright.host.driver import Accelerator, AcceleratorError, MemoryMap
 from tilewright.sim.rtl import Faults
