@@ -33,7 +33,7 @@ _ERRORS = {
 
 
 class AcceleratorError(RuntimeError):
-    """The accelerator stopped, or is not the one that was expected. ``code``, ``pc`` and ``detail`` are its registers."""
+    """The accelerator stopped, or is not the one expected. ``code``, ``pc`` and ``detail`` are its registers."""
 
     def __init__(self, message: str, code: ErrorCode = ErrorCode.NONE, pc: int = 0, detail: int = 0):
         super().__init__(message)
@@ -73,9 +73,9 @@ class Run:
 class Accelerator:
     """An accelerator behind a transport.
 
-    ``memory_start`` is the first address of external memory that it may use, ``watchdog`` the cycles without progress after which it
-    stops, ``timeout`` the seconds after which the driver does. Raises `AcceleratorError` if there is no accelerator, or one of
-    another version.
+    ``memory_start`` is the first address of external memory that it may use, ``watchdog`` the cycles without progress
+    after which it stops, ``timeout`` the seconds after which the driver does. Raises `AcceleratorError` if there is
+    no accelerator, or one of another version.
     """
 
     def __init__(self, transport: Transport, *, memory_start: int = 0, watchdog: int = 100_000, timeout: float = 60.0):
@@ -112,7 +112,7 @@ class Accelerator:
         self._write("WATCHDOG", self._watchdog)
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> Run:
-        """Run the loaded program on its inputs, by name. Raises ``ValueError`` for wrong inputs and `AcceleratorError`."""
+        """Run the program on its inputs, by name. Raises ``ValueError`` for wrong inputs and `AcceleratorError`."""
         if self._program is None:
             raise ValueError("no program is loaded")
         for tensor in self._program.inputs:

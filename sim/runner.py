@@ -29,9 +29,10 @@ class SimulationError(RuntimeError):
 class VerilatorRunner(Verilator):
     """Without --public-flat-rw unless ``visible``: a design that shows all its signals runs several times slower.
 
-    ``runtime`` is a folder for Verilator's own object files, which take as long to compile as a small design and are the same for all.
-    ``environment`` is added to the processes' own, PYTHONPATH in front of it. Nothing is printed: ``output`` collects it. Raises
-    `SimulationError` when a process fails and ``TimeoutError`` after ``timeout`` seconds; no process outlives the call.
+    ``runtime`` is a folder for Verilator's own object files, which take as long to compile as a small design and are
+    the same for all. ``environment`` is added to the processes' own, PYTHONPATH in front of it. Nothing is printed:
+    ``output`` collects it. Raises `SimulationError` when a process fails and ``TimeoutError`` after ``timeout``
+    seconds; no process outlives the call.
     """
 
     def __init__(
@@ -95,7 +96,7 @@ class VerilatorRunner(Verilator):
                 kept.rename(self._runtime)
 
     def _reporter(self, folder: Path) -> Callable[[str], None] | None:
-        """Turns make's lines into progress: each line that compiles a file is one step, and so is the link at the end."""
+        """Turn make's lines into progress: each line that compiles a file is one step, and so is the link."""
         if self._progress is None:
             return None
         progress = self._progress

@@ -26,8 +26,8 @@ class Event(enum.IntEnum):
 
 @dataclass(frozen=True)
 class Trace:
-    """Events in the order of time, as arrays of equal length: ``cycle`` (from the start), ``event``, and for a write ``bank``,
-    ``address`` (word), ``mask`` (units) and ``data`` (events x vector bytes)."""
+    """Events in the order of time, as arrays of equal length: ``cycle`` (from the start), ``event``, and for a write
+    ``bank``, ``address`` (word), ``mask`` (units) and ``data`` (events x vector bytes)."""
 
     cycle: npt.NDArray[Any]
     event: npt.NDArray[Any]
@@ -38,7 +38,7 @@ class Trace:
 
     @classmethod
     def read(cls, path: Path, vector: int) -> "Trace":
-        """Read the file that the bench wrote: per event the cycle, a tag, and a vector (32-bit words, little-endian)."""
+        """Read the bench's file: per event the cycle, a tag, and a vector (32-bit words, little-endian)."""
         words = np.fromfile(path, dtype="<u4").reshape(-1, 2 + vector // 4)
         tag = words[:, 1]
         return cls(
@@ -55,7 +55,8 @@ class Trace:
         return self.cycle[self.event == event]
 
     def images(self, program: Program) -> dict[str, npt.NDArray[np.int8]]:
-        """Every tensor that the program stores on chip, by name as int8 NHWC, as it was when its last instruction finished.
+        """Every tensor that the program stores on chip, by name as int8 NHWC, as it was when its last instruction
+        finished.
 
         Raises ``ValueError`` if the trace ends before that.
         """
@@ -73,7 +74,7 @@ class Trace:
 
     def _ends(self, program: Program) -> dict[int, int]:
         """For every LOAD and COMPUTE the number of the event that ends it."""
-        ends = {}
+        ends: dict[int, int] = {}
         for opcode, event in ((Opcode.LOAD, Event.LOAD_DONE), (Opcode.COMPUTE, Event.COMPUTE_DONE)):
             instructions = [n for n, (code, _) in enumerate(program.decoded()) if code is opcode]
             events = np.flatnonzero(self.event == event)

@@ -16,8 +16,9 @@ _WRITABLE = [register.offset for register in REGISTERS if register.access is Acc
 class SimulatedTransport:
     """An accelerator in RTL with ``memory_bytes`` of external memory; satisfies `tilewright.host.transport.Transport`.
 
-    A write of CONTROL's start bit simulates from reset with all registers as written, until the interrupt; ``run`` is then what
-    that left. Raises as `tilewright.sim.rtl.run_bench` does, and ``RuntimeError`` when ``max_cycles`` (0: no limit) pass.
+    A write of CONTROL's start bit simulates from reset with all registers as written, until the interrupt; ``run`` is
+    then what that left. Raises as `tilewright.sim.rtl.run_bench` does, and ``RuntimeError`` when ``max_cycles`` (0:
+    no limit) pass.
     """
 
     def __init__(

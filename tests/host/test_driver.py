@@ -2,20 +2,21 @@
 
 import numpy as np
 import pytest
+from tilewright.host.driver import Accelerator, AcceleratorError, MemoryMap
 from tilewright.hw.encoding import encode
 from tilewright.hw.generate import generate
 from tilewright.hw.isa import Base, ErrorCode, Opcode
 from tilewright.hw.params import Parameters
 from tilewright.hw.program import Program, TensorInfo
 from tilewright.hw.registers import CONTROL, MAGIC, OFFSETS, STATUS, VERSION
-from tilewright.host.driver import Accelerator, AcceleratorError, MemoryMap
 from tilewright.sim.rtl import Faults
 from tilewright.sim.transport import SimulatedTransport
 
 PARAMS = Parameters(rows=4, cols=4)
 SHAPE = (1, 3, 5, 6)
 IMAGE = {
-    "run_bytes": 90, "runs": 1, "run_pitch": 0, "address": 0, "bank": 0, "row_step": 10, "rows": 3, "width": 5, "channels": 6,
+    "run_bytes": 90, "runs": 1, "run_pitch": 0, "address": 0, "bank": 0, "row_step": 10, "rows": 3, "width": 5,
+    "channels": 6,
 }  # fmt: skip
 
 
@@ -59,7 +60,11 @@ class Stub:
             self.memory[target + 64 : target + 64 + 90] = self.memory[source : source + 90]
             status = {"error": 1} if self.error.value else {"done": 1}
             self.registers[OFFSETS["STATUS"]] = STATUS.const(status).as_bits()
-            self.registers |= {OFFSETS["ERROR"]: self.error.value, OFFSETS["ERROR_PC"]: 7, OFFSETS["ERROR_DETAIL"]: 0xAB}
+            self.registers |= {
+                OFFSETS["ERROR"]: self.error.value,
+                OFFSETS["ERROR_PC"]: 7,
+                OFFSETS["ERROR_DETAIL"]: 0xAB,
+            }
 
     def read_memory(self, address: int, size: int) -> bytes:
         return bytes(self.memory[address : address + size])

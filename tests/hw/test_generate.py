@@ -1,4 +1,4 @@
-"""The Verilog: one module per kind of block, readable names, the same text every time, and nothing that a linter minds."""
+"""The Verilog: one module per kind of block, readable names, the same text every time, nothing for a linter."""
 
 import hashlib
 import json
@@ -88,7 +88,10 @@ class Grid(wiring.Component):
 
 def modules(verilog: str) -> dict[str, str]:
     """Module texts by name."""
-    return {match[1]: match[0] for match in re.finditer(r"^module (\S+?)\(.*?^endmodule$", verilog, re.DOTALL | re.MULTILINE)}
+    return {
+        match[1]: match[0]
+        for match in re.finditer(r"^module (\S+?)\(.*?^endmodule$", verilog, re.DOTALL | re.MULTILINE)
+    }
 
 
 def ports(module: str) -> list[str]:
@@ -143,7 +146,9 @@ def test_an_adder_reads_like_this():
 
 def test_a_reset_is_added_outside_the_module():
     grid = modules(convert(Grid(2, 2), "grid"))["grid"]
-    first, second = re.findall(r"^  grid_row(?:_2)? row_\d \(\n    \.clk\(clk\),.*?\);$", grid, re.DOTALL | re.MULTILINE)
+    first, second = re.findall(
+        r"^  grid_row(?:_2)? row_\d \(\n    \.clk\(clk\),.*?\);$", grid, re.DOTALL | re.MULTILINE
+    )
     assert ".rst(rst)" in first
     assert ".rst(rst)" not in second
 
@@ -175,12 +180,16 @@ def test_a_signal_that_is_no_port_is_refused():
 
 def test_text_does_not_depend_on_the_process():
     code = (
-        "from tilewright.hw.compute import *; from tilewright.hw.scratchpad import Scratchpad; from tilewright.hw.verilog import convert;"
+        "from tilewright.hw.scratchpad import Scratchpad; from tilewright.hw.verilog import convert;"
         "print(convert(Scratchpad(words=64, vector=8, units=2), 'scratchpad'))"
     )
     texts = {
         subprocess.run(
-            [sys.executable, "-c", code], env=os.environ | {"PYTHONHASHSEED": seed}, capture_output=True, text=True, check=True
+            [sys.executable, "-c", code],
+            env=os.environ | {"PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
         ).stdout
         for seed in ("1", "2")
     }
@@ -205,7 +214,7 @@ def test_as_many_modules_at_any_size():
     [
         parse_array("8x8"),
         parse_array("4x8"),
-        Parameters(rows=8, cols=4, depthwise=False, residual=False),
+        Parameters(rows=8, cols=4, depthwise=False),
         pytest.param(parse_array("16x16"), marks=pytest.mark.slow),
         pytest.param(parse_array("32x8"), marks=pytest.mark.slow),
     ],
@@ -223,9 +232,8 @@ def test_banner_and_json():
     params = Parameters(rows=4, cols=4, activation_kib=64)
     generated = generate(params)
     first, license_line = generated.verilog.split("\n")[:2]
-    assert first == (
-        f"// Tilewright 0.1.0, `tilewright generate --config tilewright.json`: array 4x4, fingerprint {params.fingerprint:016x}"
-    )
+    command = "`tilewright generate --config tilewright.json`"
+    assert first == f"// Tilewright 0.1.0, {command}: array 4x4, fingerprint {params.fingerprint:016x}"
     assert license_line == "// SPDX-License-Identifier: Apache-2.0"
     description = json.loads(generated.parameters_json)
     assert description["verilog_sha256"] == generated.sha256 == hashlib.sha256(generated.verilog.encode()).hexdigest()
@@ -250,5 +258,7 @@ def test_files_are_whole_or_not_there(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_header_compiles(tmp_path: Path):
     (tmp_path / "tilewright.h").write_text(generate(parse_array("4x4")).header)
-    (tmp_path / "main.c").write_text('#include "tilewright.h"\nint main(void) { return TILEWRIGHT_MAGIC_VALUE == 0; }\n')
+    (tmp_path / "main.c").write_text(
+        '#include "tilewright.h"\nint main(void) { return TILEWRIGHT_MAGIC_VALUE == 0; }\n'
+    )
     subprocess.run(["gcc", "-Wall", "-Werror", "-pedantic", "-std=c99", "main.c"], cwd=tmp_path, check=True)

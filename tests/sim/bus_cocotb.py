@@ -1,7 +1,8 @@
 """Runs in the simulator, driven by test_bus.py: cocotbext-axi on both buses of a device, with seeded pauses and errors.
 
-Its job is the JSON file that BUS_JOB names: register ``writes`` and ``reads``, the memory ``image`` (a file, changed in place), address
-ranges of ``read_errors`` and ``write_errors``, ``pause`` (the share of cycles in which each channel stalls), ``seed`` and ``answer``.
+Its job is the JSON file that BUS_JOB names: register ``writes`` and ``reads``, the memory ``image`` (a file, changed
+in place), address ranges of ``read_errors`` and ``write_errors``, ``pause`` (the share of cycles in which each
+channel stalls), ``seed`` and ``answer``.
 """
 
 import json

@@ -2,7 +2,7 @@
 
 import enum
 
-from amaranth import *
+from amaranth import Cat, Module, Mux, Signal, Value
 from amaranth.lib import fifo, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
@@ -21,7 +21,7 @@ class Register(enum.IntEnum):
     BURSTS = 0x0C  # 1 .. 64
     GAP = 0x10  # cycles between read addresses
     WATCHDOG = 0x14  # cycles without a response after which it gives up; 0 is never
-    MODE = 0x18  # bit 0: write the cycle of each beat instead of its data; bit 1: break WLAST; bit 2: change a waiting W
+    MODE = 0x18  # bit 0: write the cycle of each beat, not its data; bit 1: break WLAST; bit 2: change a waiting W
     STATUS = 0x1C  # bit 0: running, 1: bus error, 2: gave up
 
 

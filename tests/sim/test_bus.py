@@ -49,13 +49,17 @@ class Bus:
         image.write_bytes(memory)
         job = {
             "image": str(image), "answer": str(answer), "writes": [[int(a), v] for a, v in writes.items()],
-            "reads": [int(a) for a in reads], "seed": seed, "pause": pause, "cycles": 100_000, "read_errors": read_errors,
-            "write_errors": write_errors,
+            "reads": [int(a) for a in reads], "seed": seed, "pause": pause, "cycles": 100_000,
+            "read_errors": read_errors, "write_errors": write_errors,
         }  # fmt: skip
         (self.folder / "job.json").write_text(json.dumps(job))
         module = Path(__file__).parent / "bus_cocotb.py"
         run_test(
-            executable, module=module, folder=self.folder, environment={"BUS_JOB": str(self.folder / "job.json")}, timeout=600
+            executable,
+            module=module,
+            folder=self.folder,
+            environment={"BUS_JOB": str(self.folder / "job.json")},
+            timeout=600,
         )
         registers = {int(a): tuple(v) for a, v in json.loads(answer.read_text()).items()}
         return image.read_bytes(), registers
@@ -68,7 +72,12 @@ class Bus:
 def test_copier(tmp_path: Path, seed: int, pause: float):
     bus = Bus(convert(Copier(32), "tilewright"), tmp_path)
     memory = bytes(np.random.default_rng(seed).integers(0, 256, 8192, dtype=np.uint8))
-    writes = {CopierRegister.SOURCE: 64, CopierRegister.TARGET: 4096, CopierRegister.BURSTS: 5, CopierRegister.CONTROL: 1}
+    writes = {
+        CopierRegister.SOURCE: 64,
+        CopierRegister.TARGET: 4096,
+        CopierRegister.BURSTS: 5,
+        CopierRegister.CONTROL: 1,
+    }
     after, registers = bus.run(memory, writes, [CopierRegister.STATUS], seed=seed, pause=pause)
     size = 5 * BEATS * 4
     assert after == memory[:4096] + memory[64 : 64 + size] + memory[4096 + size :]
@@ -108,7 +117,9 @@ def start(bus: Bus, **options: object) -> tuple[np.ndarray, bytes, dict[str, int
     image = np.random.default_rng(6).integers(-128, 128, (1, 5, 7, 5)).astype(np.int8)
     memory, bases = make_memory(code, {"x": image})
     names = ("STATUS", "ERROR", "MAGIC")
-    after, registers = bus.run(memory.tobytes(), registers_of(code, bases), [OFFSETS[name] for name in names], **options)
+    after, registers = bus.run(
+        memory.tobytes(), registers_of(code, bases), [OFFSETS[name] for name in names], **options
+    )
     Interpreter(code, memory).run()
     return memory, after, {name: registers[OFFSETS[name]][1] for name in names}
 
@@ -130,7 +141,9 @@ def test_accelerator_under_back_pressure(accelerator: Bus, seed: int, pause: flo
     ],
 )
 @pytest.mark.parametrize("pause", [0.0, 0.5])
-def test_accelerator_reports_errors(accelerator: Bus, errors: dict[str, tuple[int, int]], code: ErrorCode, pause: float):
+def test_accelerator_reports_errors(
+    accelerator: Bus, errors: dict[str, tuple[int, int]], code: ErrorCode, pause: float
+):
     _, _, registers = start(accelerator, pause=pause, seed=9, **errors)
     assert registers["STATUS"] == STATUS.const({"error": 1}).as_bits()
     assert ErrorCode(registers["ERROR"]) is code

@@ -32,7 +32,9 @@ RunCopier = Callable[..., BenchRun]
 def copier() -> RunCopier:
     verilog = convert(Copier(PARAMS.axi_bits), "tilewright")
 
-    def run(mode: int = 0, bursts: int = 4, gap: int = 0, source: int = 0, watchdog: int = 0, **options: object) -> BenchRun:
+    def run(
+        mode: int = 0, bursts: int = 4, gap: int = 0, source: int = 0, watchdog: int = 0, **options: object
+    ) -> BenchRun:
         values = {
             Register.SOURCE: source,
             Register.TARGET: TARGET,
@@ -76,7 +78,7 @@ def test_copies(copier: RunCopier):
 
 @pytest.mark.parametrize(("latency", "gap"), [(20, 0), (1, 0), (20, 30), (7, 15), (100, 3)])
 def test_read_latency(copier: RunCopier, latency: int, gap: int):
-    """Addresses come every 1 + gap cycles from cycle 0 on; the last beat is written 2 cycles later and answered 4 after that."""
+    """Addresses come every 1 + gap cycles from cycle 0 on; a beat is written 2 cycles later, answered after 4 more."""
     run = copier(STAMP, gap=gap, options=MemoryOptions(latency=latency))
     expected = beats(((1 + gap) * burst for burst in range(4)), latency)
     assert stamps(run, 4) == expected
@@ -182,7 +184,15 @@ def run_program(watchdog: int = 1000, faults: Faults | None = None) -> tuple[Pro
     memory, bases = make_memory(code, {"x": image})
     verilog = generate(params).verilog
     run = simulate(
-        memory.tobytes(), bases, params, verilog, program_length=len(code), watchdog=watchdog, faults=faults, trace=True, timeout=600
+        memory.tobytes(),
+        bases,
+        params,
+        verilog,
+        program_length=len(code),
+        watchdog=watchdog,
+        faults=faults,
+        trace=True,
+        timeout=600,
     )
     return code, memory, run
 
