@@ -96,10 +96,16 @@ def _from_wheel(compiler: str) -> Tool | None:
         "PYTHON3": sys.executable,
         "CFG_CXXFLAGS_PCH_I": "-include",
         "CFG_CXXFLAGS_STD_NEWEST": "-std=gnu++20",
-        "CFG_CXXFLAGS_COROUTINES": "" if "clang" in compiler else "-fcoroutines",
+        "CFG_CXXFLAGS_COROUTINES": "" if _is_clang(compiler) else "-fcoroutines",
         "CFG_LDLIBS_THREADS": "-lpthread",
     }
     return Tool(executable, answer.strip(), environment, tuple(f"{name}={value}" for name, value in overrides.items()))
+
+
+def _is_clang(compiler: str) -> bool:
+    if not shutil.which(compiler):
+        return False
+    return "clang" in subprocess.run([compiler, "--version"], capture_output=True, text=True).stdout
 
 
 @dataclass(frozen=True)

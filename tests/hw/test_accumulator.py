@@ -25,9 +25,13 @@ class Pass:
 
 def _block(rng: random.Random, passes: int, results: int, *, maximum: bool = False, gap: float = 0.0) -> list[Pass]:
     limit = 1 << (WIDTH - 1)
+
+    def value() -> int:
+        return rng.choice((-limit, limit - 1, rng.randrange(-limit, limit)))
+
     block = []
     for n in range(passes):
-        sums = [[rng.choice((-limit, limit - 1, rng.randrange(-limit, limit))) for _ in range(COLS)] for _ in range(results)]
+        sums = [[value() for _ in range(COLS)] for _ in range(results)]
         gaps = [0] + [rng.randint(1, 3) if rng.random() < gap else 0 for _ in range(results - 1)]
         block.append(Pass(sums, gaps, n == 0, n == passes - 1, maximum))
     return block
@@ -41,14 +45,14 @@ def _expected(passes: list[Pass]) -> list[tuple[list[int], bool, bool]]:
             entries = each.sums
         else:
             combine = max if each.maximum else (lambda a, b: a + b)
-            entries = [[combine(a, b) for a, b in zip(x, y, strict=True)] for x, y in zip(entries, each.sums, strict=True)]
+            entries = [list(map(combine, old, new)) for old, new in zip(entries, each.sums, strict=True)]
         if each.last:
-            totals += [(entry, n == len(entries) - 1, each.end and n == len(entries) - 1) for n, entry in enumerate(entries)]
+            totals += [(entry, False, False) for entry in entries[:-1]] + [(entries[-1], True, each.end)]
     return totals
 
 
 def _run(passes: list[Pass], rng: random.Random) -> None:
-    """Drive waves, and a cycle later their sums, passes at least REUSE cycles apart; check totals LATENCY cycles after that."""
+    """Drive waves, and their sums a cycle later, passes at least REUSE cycles apart; check totals and their cycles."""
     dut = Accumulator(cols=COLS, depth=DEPTH, sum_width=WIDTH)
     waves: list[tuple[dict, list[int]] | None] = []
     for each in passes:
@@ -87,11 +91,11 @@ def _run(passes: list[Pass], rng: random.Random) -> None:
 @pytest.mark.parametrize("maximum", [False, True], ids=["add", "max"])
 @pytest.mark.parametrize("results", [1, 2, 3, 4, DEPTH])
 def test_passes_at_the_smallest_distance(results: int, maximum: bool) -> None:
-    """Passes of one and two results are REUSE cycles apart, longer ones follow without a gap: every sum finds the one before."""
+    """Passes of up to REUSE results start REUSE cycles apart, longer ones without a gap; sums meet."""
     rng = random.Random(results)
-    blocks = [_block(rng, passes, results, maximum=maximum) for passes in (2, 5, 1, 3)]
-    blocks[-1][-1].end = True
-    _run(sum(blocks, []), rng)
+    passes = [each for count in (2, 5, 1, 3) for each in _block(rng, count, results, maximum=maximum)]
+    passes[-1].end = True
+    _run(passes, rng)
 
 
 def test_passes_with_gaps() -> None:

@@ -2,6 +2,7 @@
 
 import random
 from dataclasses import dataclass
+from itertools import pairwise
 
 import pytest
 from amaranth import *
@@ -58,7 +59,7 @@ def _tile(rng: random.Random, rows: int, cols: int, steps: int) -> Tile:
 
 
 def _stream(dut: LoaderAndArray, tiles: list[Tile], stall: float, seed: int) -> list[int]:
-    """Stream the tiles, each pass starting as soon as it may; check all sums. Returns the cycles in which passes started."""
+    """Stream the tiles, each pass starting as soon as it may; check all sums. Returns the cycles of the starts."""
     starts: list[int] = []
     expected: dict[int, list[int]] = {}  # cycle: sums
     rows = len(dut.lanes)
@@ -99,7 +100,7 @@ def _stream(dut: LoaderAndArray, tiles: list[Tile], stall: float, seed: int) -> 
 
 @pytest.mark.parametrize("shape", [(4, 4), (8, 4), (4, 8)], ids=lambda shape: f"{shape[0]}x{shape[1]}")
 def test_smallest_period_between_tiles(shape: tuple[int, int]) -> None:
-    """Back-to-back passes of M steps on tiles of n rows start max(M, n) cycles apart, for all M and n, also in turns."""
+    """A pass on a tile of n rows starts max(M, n) cycles after the former one, which has M steps."""
     rows, cols = shape
     rng = random.Random(rows)
     sizes = [(used, steps) for used in (rows, 1, rows // 2, rows - 1) for steps in (1, 2, rows - 1, rows, rows + 1)]
@@ -107,9 +108,8 @@ def test_smallest_period_between_tiles(shape: tuple[int, int]) -> None:
     sizes += [(rng.randint(1, rows), rng.randint(1, rows + 2)) for _ in range(10)]
     tiles = [_tile(rng, used, cols, steps) for used, steps in sizes]
     starts = _stream(LoaderAndArray(rows, cols), tiles, 0.0, 0)
-    assert [after - before for before, after in zip(starts, starts[1:], strict=False)] == [
-        max(steps, used) for (_, steps), (used, _) in zip(sizes, sizes[1:], strict=False)
-    ]
+    periods = [max(steps, used) for (_, steps), (used, _) in pairwise(sizes)]
+    assert [after - before for before, after in pairwise(starts)] == periods
 
 
 @pytest.mark.parametrize("shape", [(4, 4), (8, 4), (4, 8)], ids=lambda shape: f"{shape[0]}x{shape[1]}")

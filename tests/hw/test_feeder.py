@@ -66,7 +66,7 @@ def test_dense(shape: tuple[int, int], features: bool) -> None:
 
 @shapes
 def test_depthwise_choices_and_pixels(shape: tuple[int, int]) -> None:
-    """Taps inside the image choose their group's bus, others the pad; each pixel shows lead + g * group cycles after the wave."""
+    """Taps inside the image choose their group's bus, others the pad; pixels lag the wave by lead + g * group."""
     rows, cols = shape
     rng = random.Random(cols)
     steps: list[tuple[dict, list[bytes]]] = []
@@ -87,8 +87,8 @@ def test_depthwise_choices_and_pixels(shape: tuple[int, int]) -> None:
             words = [rng.randbytes(max(shape)) for _ in range(PORTS)]
             now = len(steps) + Feeder.LATENCY
             steps.append((dict(
-                mode=Mode.DEPTHWISE, swap=n == 0, rows=groups * group, groups=groups, group=group, sub=sub, inside=inside,
-                pad=pad, x=x + n, width=width, lead=lead, pixel=pixel,
+                mode=Mode.DEPTHWISE, swap=n == 0, rows=groups * group, groups=groups, group=group, sub=sub,
+                inside=inside, pad=pad, x=x + n, width=width, lead=lead, pixel=pixel,
             ), words))  # fmt: skip
             expected[now] = []
             for r in range(rows):
@@ -105,7 +105,7 @@ def test_depthwise_choices_and_pixels(shape: tuple[int, int]) -> None:
 
 
 def _packed_pass(rng: random.Random, rows: int, vector: int) -> Iterator[tuple[dict, list[bytes], list[int] | None]]:
-    """Steps of one chunk over some output rows: step, words, and the byte of each array row (None while a row is primed)."""
+    """Steps of one chunk over some output rows: step, words, and the byte of each array row (None: no wave)."""
     group = rng.choice((1, vector, rng.randint(1, vector)))
     skip = rng.randrange(group)
     used = min(rng.choice((rows, rng.randint(1, rows))), PORTS * group - skip)
@@ -122,12 +122,12 @@ def _packed_pass(rng: random.Random, rows: int, vector: int) -> Iterator[tuple[d
             for prime in primes:
                 at = index - prime
                 step = dict(
-                    mode=Mode.PACKED, swap=n == 0 and out_row == 0 and not prime, rows=used, inside=inside, pad=pad, x=x,
-                    width=width, group=group, skip=skip, window=1,
+                    mode=Mode.PACKED, swap=n == 0 and out_row == 0 and not prime, rows=used, inside=inside, pad=pad,
+                    x=x, width=width, group=group, skip=skip, window=1,
                     fresh=rng.random() < 0.5 if before is None else at != before,
                 )  # fmt: skip
                 here = slice(at * vector, (at + 1) * vector)
-                words = [row[here] if 0 <= at and here.stop <= len(row) else rng.randbytes(vector) for row in image]
+                words = [row[here] if at >= 0 and here.stop <= len(row) else rng.randbytes(vector) for row in image]
                 before = at
                 values = []
                 for r in range(rows):

@@ -11,7 +11,9 @@ from tilewright.hw.passes import PassWalker
 from .test_axi import put, simulate, take
 
 WORD = 1 << 16
-COPIED = ("mode", "combine", "out_rows", "out_cols", "stride_x", "stride_y", "row_step", "x_step", "height", "width", "pad")
+COPIED = (
+    "mode", "combine", "out_rows", "out_cols", "stride_x", "stride_y", "row_step", "x_step", "height", "width", "pad",
+)  # fmt: skip
 
 
 def _passes(ins: dict, rows: int, cols: int) -> Iterator[dict]:
@@ -60,9 +62,10 @@ def _instruction(rng: random.Random, mode: Mode, rows: int, cols: int) -> dict:
     fields = dict(
         opcode=Opcode.COMPUTE, mode=mode, combine=rng.choice(list(Combine)), blocks=rng.randint(1, 3),
         taps_y=rng.randint(1, 4), taps_x=rng.randint(1, 3), channels=1, out_rows=rng.randint(1, 4095),
-        out_cols=rng.randint(1, 4095), period=rng.randint(1, 4095), bank=rng.randrange(4), tap_x_step=rng.randrange(WORD),
-        tap_y_rows=rng.randrange(32), tap_x_cols=rng.randrange(64), stride_y=rng.randint(1, 15),
-        stride_x=rng.randint(1, 15), y=rng.randint(-2048, 2047 - 31 * 3), x=rng.randint(-2048, 2047 - 63 * 2),
+        out_cols=rng.randint(1, 4095), period=rng.randint(1, 4095), bank=rng.randrange(4),
+        tap_x_step=rng.randrange(WORD), tap_y_rows=rng.randrange(32), tap_x_cols=rng.randrange(64),
+        stride_y=rng.randint(1, 15), stride_x=rng.randint(1, 15),
+        y=rng.randint(-2048, 2047 - 31 * 3), x=rng.randint(-2048, 2047 - 63 * 2),
         height=rng.randrange(4096), width=rng.randrange(4096), pad=rng.randrange(-128, 128), residual=0,
         out_bank=rng.randrange(4), res_bank=rng.randrange(4),
     )  # fmt: skip

@@ -40,7 +40,7 @@ def test_sums_weights_and_swaps(groups: int) -> None:
             ctx.set(dut.sum_i, total)
             if before:
                 assert {name: ctx.get(dut.row_o[name]) for name in before} == before
-            # A swap takes the shadow as it is when its operand comes: a vector of the same cycle belongs to the next tile.
+            # A swap takes the shadow as its operand finds it: a vector of the same cycle belongs to the next tile.
             active = shadow if row["swap"] else active
             shadow = weight if shift else shadow
             products.append(operand * active)

@@ -12,9 +12,8 @@ COLS = 4
 
 def _vectors(tile: list[list[int]]) -> list[dict]:
     """A tile as it is streamed: the highest row first."""
-    return [
-        {"data": int.from_bytes(bytes(w & 255 for w in row), "little"), "last": row is tile[0]} for row in reversed(tile)
-    ]
+    data = [int.from_bytes(bytes(weight & 255 for weight in row), "little") for row in reversed(tile)]
+    return [{"data": vector, "last": n == len(data) - 1} for n, vector in enumerate(data)]
 
 
 def _random_tiles(rng: random.Random, rows: int, count: int) -> list[list[list[int]]]:
@@ -36,7 +35,7 @@ def test_tiles_reach_their_rows(rows: int, latency: int, stall: float) -> None:
         await put(ctx, dut.tiles, [vector for tile in tiles for vector in _vectors(tile)], random.Random(1), stall)
 
     async def passes(ctx):
-        """Starts passes (in the first cycle that is promised, or later); copies the weights to each row r cycles later."""
+        """Starts passes in the first cycle that is promised, or later; row r copies its weights r cycles after that."""
         shadow = [[0] * COLS for _ in range(rows)]
         promised = loaded = False
         left = 0  # steps of the running pass

