@@ -63,6 +63,9 @@ class ComputeEngine(wiring.Component):
             vector=params.vector,
             reduction_units=params.rows // params.unit,
             block_units=params.cols // params.unit,
+            depthwise=params.depthwise,
+            packed=params.packed,
+            residual=params.residual,
         )
         m.submodules.steps = steps = StepWalker(
             rows=params.rows, vector=params.vector, units=params.units, words=params.bank_words, ports=self._ports,

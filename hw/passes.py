@@ -56,10 +56,16 @@ def move_rows(bank, rows, whole_step, row_step):
 class PassWalker(wiring.Component):
     """Walks the passes of ``instructions``, one per cycle if taken; ``busy`` from an instruction to its last pass.
 
-    ``reduction_units`` and ``block_units`` are the units in R and in C bytes, ``vector`` is V.
+    ``reduction_units`` and ``block_units`` are the units in R and in C bytes, ``vector`` is V;
+    ``depthwise``, ``packed`` and ``residual`` say what there is hardware for.
     """
 
-    def __init__(self, *, vector: int, reduction_units: int, block_units: int):
+    def __init__(
+        self, *, vector: int, reduction_units: int, block_units: int, depthwise: bool, packed: bool, residual: bool
+    ):
+        self._depthwise = depthwise
+        self._packed = packed
+        self._residual = residual
         self._vector = vector
         self._reduction_units = reduction_units
         self._block_units = block_units
@@ -72,8 +78,8 @@ class PassWalker(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         ins = Signal(COMPUTE)
-        depthwise = ins.mode == Mode.DEPTHWISE
-        packed = ins.mode == Mode.PACKED
+        depthwise = (ins.mode == Mode.DEPTHWISE) if self._depthwise else C(0)
+        packed = (ins.mode == Mode.PACKED) if self._packed else C(0)
         out = self.passes.payload
 
         block = Signal.like(ins.blocks)
@@ -109,10 +115,11 @@ class PassWalker(wiring.Component):
         taken = Signal(7)
         rows_done = Signal(3)
         next_skip = Signal(6)
-        m.d.comb += [taken.eq(skip + ins.rows), next_skip.eq(taken)]
-        for count in range(1, BANKS + 1):
-            with m.If(taken >= count * ins.group):
-                m.d.comb += [rows_done.eq(count), next_skip.eq(taken - count * ins.group)]
+        if self._packed:
+            m.d.comb += [taken.eq(skip + ins.rows), next_skip.eq(taken)]
+            for count in range(1, BANKS + 1):
+                with m.If(taken >= count * ins.group):
+                    m.d.comb += [rows_done.eq(count), next_skip.eq(taken - count * ins.group)]
 
         row_distance, next_bank = move_rows(
             bank, Mux(packed, rows_done, ins.tap_y_rows[:2]), Mux(packed, 0, tap_y_step), ins.row_step
@@ -138,12 +145,13 @@ class PassWalker(wiring.Component):
                     groups.eq(1),
                     *(signal.eq(ins.address) for signal in (block_address, row_address, column_address, address)),
                     *(signal.eq(0) for signal in (block, tap_y, tap_x, channel, skip)),
-                    res_address.eq(ins.res_address),
+                    res_address.eq(ins.res_address if self._residual else 0),
                     *from_block,
                 ]
-                for count in range(2, 5):
-                    with m.If(ins.rows == count * ins.group):
-                        m.d.sync += groups.eq(count)
+                if self._depthwise:
+                    for count in range(2, BANKS + 1):
+                        with m.If(ins.rows == count * ins.group):
+                            m.d.sync += groups.eq(count)
                 m.next = "WALK"
             with m.State("WALK"):
                 m.d.comb += self.passes.valid.eq(1)
@@ -178,7 +186,7 @@ class PassWalker(wiring.Component):
                                     block.eq(block + 1),
                                     block_address.eq(next_block_address),
                                     *(s.eq(next_block_address) for s in (row_address, column_address, address)),
-                                    res_address.eq(res_address + self._block_units),
+                                    res_address.eq(res_address + self._block_units if self._residual else 0),
                                     *from_block,
                                 ]
                                 with m.If(last_block):
@@ -193,7 +201,7 @@ class PassWalker(wiring.Component):
             self.busy.eq(~walk.ongoing("IDLE")),
             *(out[name].eq(ins[name]) for name in (
                 "mode", "combine", "group", "out_rows", "out_cols", "stride_x", "stride_y", "row_step", "x_step", "height",
-                "width", "pad", "res_bank",
+                "width", "pad",
             )),
             out.rows.eq(Mux(last_channel & (~packed | last_tap_y), ins.last_rows, ins.rows)),
             out.skip.eq(skip),
@@ -206,12 +214,16 @@ class PassWalker(wiring.Component):
             out.y.eq(y),
             out.x.eq(x),
             out.lead.eq(lead),
-            out.residual.eq(ins.residual & last),
-            out.res_address.eq(res_address),
-            out.res_row_step.eq(ins.out_row_step),
-            out.res_x_step.eq(ins.out_x_step),
+            out.residual.eq(ins.residual & last if self._residual else 0),
             out.first.eq((channel == 0) & (tap_x == 0) & (tap_y == 0)),
             out.last.eq(last),
             out.end.eq(last & last_block),
         ]  # fmt: skip
+        if self._residual:
+            m.d.comb += [
+                out.res_address.eq(res_address),
+                out.res_bank.eq(ins.res_bank),
+                out.res_row_step.eq(ins.out_row_step),
+                out.res_x_step.eq(ins.out_x_step),
+            ]
         return m

@@ -100,7 +100,9 @@ def test_passes_and_addresses(mode: Mode, shape: tuple[int, int]) -> None:
     rows, cols = shape
     rng = random.Random(rows + mode.value)
     unit = min(rows, cols)
-    dut = PassWalker(vector=max(rows, cols), reduction_units=rows // unit, block_units=cols // unit)
+    dut = PassWalker(
+        vector=max(rows, cols), reduction_units=rows // unit, block_units=cols // unit, depthwise=True, packed=True, residual=True
+    )
     instructions = [_instruction(rng, mode, rows, cols) for _ in range(12)]
     expected = [said for ins in instructions for said in _passes(ins, rows, cols)]
     seen: list = []
@@ -119,7 +121,7 @@ def test_passes_and_addresses(mode: Mode, shape: tuple[int, int]) -> None:
 
 def test_one_pass_per_cycle_and_busy() -> None:
     """`busy` from the cycle after an instruction to its last pass; between the passes there is no pause."""
-    dut = PassWalker(vector=4, reduction_units=1, block_units=1)
+    dut = PassWalker(vector=4, reduction_units=1, block_units=1, depthwise=True, packed=True, residual=True)
     instruction = _instruction(random.Random(1), Mode.DENSE, 4, 4) | dict(blocks=2, taps_y=2, taps_x=3, channels=2)
 
     async def testbench(ctx):
