@@ -15,6 +15,12 @@ from tilewright.sim.rtl import MemoryOptions
 SMALL = 200
 """Layers of at most this many cycles are counted apart: a cycle is half a percent of them."""
 
+HEAD = """# The cycle model against RTL
+
+Made by `python bench/cycle_model.py -o docs/cycle-model.md`. "Layers off" counts those whose cycles are not predicted exactly.
+
+"""
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="The cycle model's error, layer by layer.")
@@ -42,14 +48,13 @@ def main() -> None:
             off = sum(cycles != predicted for cycles, predicted in pairs)
             error = (report.predicted_cycles - report.cycles) / report.cycles
             lines.append(
-                f"| {array} | {bus} | {latency} | {network.name} | {report.cycles:,} | {report.predicted_cycles:,} | {error:+.2%} "
-                f"| {worst:.2%} | {off} of {sum(cycles > 0 for cycles, _ in pairs)} |"
+                f"| {array} | {bus} | {latency} | {network.name} | {report.cycles:,} | {report.predicted_cycles:,} "
+                f"| {error:+.2%} | {worst:.2%} | {off} of {sum(cycles > 0 for cycles, _ in pairs)} |"
             )
     lines += ["", f"Worst layer of more than {SMALL} cycles: {worst_of_all:.2%}."]
     text = "\n".join(lines) + "\n"
     if arguments.output:
-        head = "# The cycle model against RTL\n\nMade by `python bench/cycle_model.py -o docs/cycle-model.md`. \"Layers off\" counts those whose\ncycles are not predicted exactly.\n\n"
-        arguments.output.write_text(head + text)
+        arguments.output.write_text(HEAD + text)
     else:
         print(text)
 

@@ -88,17 +88,20 @@ def markdown(records: list[dict[str, Any]]) -> str:
     lines += ["", "Where the cycles go, in percent (as in Table 3 of the TPU paper):", ""]
     for array in dict.fromkeys(r["array"] for r in records):
         mine = [r for r in records if r["array"] == array]
-        rows, cols = (int(side) for side in array.split("x"))
         lines += [f"| {array} | " + " | ".join(r["network"] for r in mine) + " |", "|---|" + "---|" * len(mine)]
         for name, title in COUNTERS.items():
-            lines.append(f"| {title} | " + " | ".join(f"{100 * r['counters'][name] / r['cycles']:.1f}" for r in mine) + " |")
+            shares = [r["counters"][name] / r["cycles"] for r in mine]
+            lines.append(_row(title, shares))
             if name == "active":
-                useful = [100 * r["macs"] / (rows * cols * r["cycles"]) for r in mine]
-                unused = [100 * r["counters"]["active"] / r["cycles"] - share for r, share in zip(mine, useful, strict=True)]
-                lines.append("| &nbsp;&nbsp;useful MACs (of peak) | " + " | ".join(f"{share:.1f}" for share in useful) + " |")
-                lines.append("| &nbsp;&nbsp;unused MACs | " + " | ".join(f"{share:.1f}" for share in unused) + " |")
+                useful = [r["utilization"] for r in mine]
+                lines.append(_row("&nbsp;&nbsp;useful MACs (of peak)", useful))
+                lines.append(_row("&nbsp;&nbsp;unused MACs", [a - u for a, u in zip(shares, useful, strict=True)]))
         lines.append("")
     return "\n".join(lines)
+
+
+def _row(title: str, shares: list[float]) -> str:
+    return f"| {title} | " + " | ".join(f"{100 * share:.1f}" for share in shares) + " |"
 
 
 HEAD = """# MLPerf Tiny

@@ -1,7 +1,7 @@
 """The accelerator: engines, memories and buses, connected."""
 
 from amaranth import *
-from amaranth.lib import data, wiring
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from .axi import AXI4LiteSignature, AXI4Signature, ReadChannel, join_channels

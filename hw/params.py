@@ -19,8 +19,8 @@ class Parameters:
     ``rows`` (reduction) and ``cols`` (output channels) are 4, 8, 16 or 32, not necessarily equal. ``activation_kib`` is the
     size of the activation memory in KiB, ``accumulator_depth`` the number of partial sums per column, ``axi_bits`` the width
     of the external memory port, ``weight_fifo_bytes`` the depth of the weight stream. ``depthwise`` adds the pixel buses
-    (depthwise convolutions, pools, stand-alone additions), ``packed`` the gathering of bytes for inputs of few channels, ``residual``
-    the tables that add a second operand.
+    (depthwise convolutions, pools, stand-alone additions), ``packed`` the gathering of bytes for inputs of few channels,
+    ``residual`` the tables that add a second operand.
 
     Raises ``ValueError`` naming the field, the value and the legal range.
     """

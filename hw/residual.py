@@ -18,8 +18,8 @@ class ResidualLane(wiring.Component):
 
     With ``residual`` low ``value`` passes unchanged. ``result`` follows ``value`` and ``operand`` by ``LATENCY`` cycles
     in both cases; the inputs in ``STAGES`` are sampled that many cycles after them. ``offset_below`` takes
-    the place of ``offset`` where A + B < 0; both lie in -2**27 - 63 to 2**27 - 1. ``minimum`` must not exceed ``maximum``. ``write`` stores ``entry`` in both tables; no
-    residual can be added in that cycle.
+    the place of ``offset`` where A + B < 0; both lie in -2**27 - 63 to 2**27 - 1. ``minimum`` must not exceed ``maximum``.
+    ``write`` stores ``entry`` in both tables; no residual can be added in that cycle.
     """
 
     value: In(signed(8))

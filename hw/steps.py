@@ -1,7 +1,7 @@
 """The inner loops: one step per cycle, its reads of the scratchpad, and the wave it starts."""
 
 from amaranth import *
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
@@ -19,10 +19,9 @@ class StepWalker(wiring.Component):
     """Walks the output pixels of ``passes``.
 
     A pass starts when ``ready_next`` promises its weights, and takes one step per cycle. In the cycle of a step, ``ports``
-    read for it, ``step`` tells the feeder and ``wave`` the accumulator about it. ``res_en`` marks a read of the residual operand by the
-    last port, ``res_sub`` its sub-vector. ``active`` says that a wave starts, ``wants_weights`` that only weights are missing,
-    ``held`` that a pass or step waits for
-    another reason.
+    read for it, ``step`` tells the feeder and ``wave`` the accumulator about it. ``res_en`` marks a read of the residual
+    operand by the last port, ``res_sub`` its sub-vector. ``active`` says that a wave starts, ``wants_weights`` that only
+    weights are missing, ``held`` that a pass or step waits for another reason.
     """
 
     def __init__(

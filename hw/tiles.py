@@ -17,8 +17,8 @@ def tile_vector_layout(cols: int) -> data.StructLayout:
 class TileLoader(wiring.Component):
     """Takes a tile's vectors, then waits for ``swap``, the step that starts to use it; the next tile may enter in that cycle.
 
-    ``ready_next``: a whole tile will be in the shadow registers in the next cycle, so a pass may start there. ``weights`` and ``shift``
-    reach the array ``latency`` cycles later, in step with the wave of a step issued in the same cycle.
+    ``ready_next``: a whole tile will be in the shadow registers in the next cycle, so a pass may start there. ``weights`` and
+    ``shift`` reach the array ``latency`` cycles later, in step with the wave of a step issued in the same cycle.
     """
 
     def __init__(self, *, rows: int, cols: int, latency: int):

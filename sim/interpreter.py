@@ -217,10 +217,9 @@ class Interpreter:
                     raise InterpreterError(f"the weight stream brings a tile of {len(tile)} rows, {rows} wanted")
                 weights = tile[::-1].view(np.int8).astype(np.float64)
                 sums = sums_of_pass(fields, block, tap_y, tap_x, channel, weights).astype(np.int32)
-                if total is None:
-                    total = sums
-                else:
-                    total = np.maximum(total, sums) if fields["combine"] is Combine.MAX else total + sums
+                if total is not None:
+                    sums = np.maximum(total, sums) if fields["combine"] is Combine.MAX else total + sums
+                total = sums
             assert total is not None
             biased = (total + bias).astype(np.int32).astype(np.int64)
             self._write_block(fields, block, requantize(biased, multiplier, shift, fields["rounding"]))

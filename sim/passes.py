@@ -14,8 +14,8 @@ __all__ = ["Pass", "gap", "passes"]
 
 @dataclass(frozen=True)
 class Pass:
-    """`cycles` from first to last step, of which `steps` start a wave, the first of them `late` cycles after the start; `lead` and
-    `group` are 0 if not depthwise."""
+    """`cycles` from first to last step, of which `steps` start a wave, the first of them `late` cycles after the start;
+    `lead` and `group` are 0 if not depthwise."""
 
     cycles: int
     steps: int

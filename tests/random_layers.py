@@ -81,7 +81,8 @@ class Draw:
         return self.pick(name, 1, 5) if self.rng.random() < 0.2 else self.pick(name, 1, 100)
 
     def zero_point(self, name: str) -> int:
-        return self.pick(name, -128, 127) if self.rng.random() < 0.8 else self.pick(name, *self.rng.choice([[-128] * 2, [127] * 2]))
+        low, high = (-128, 127) if self.rng.random() < 0.8 else self.rng.choice([[-128, -128], [127, 127]])
+        return self.pick(name, low, high)
 
     def scale(self) -> float:
         return float(np.exp2(self.rng.uniform(-9, 1)))
@@ -173,7 +174,8 @@ class Draw:
         return builder.operator("ADD", [first, second], output, options)
 
     def _fully_connected(self, builder: ModelBuilder) -> tuple[list[np.ndarray], int]:
-        depth, filters, rows = self.channels("depth") * self.pick("parts", 1, 12), self.channels("filters"), self.pick("batch", 1, 3)
+        depth = self.channels("depth") * self.pick("parts", 1, 12)
+        filters, rows = self.channels("filters"), self.pick("batch", 1, 3)
         input_scale, output_scale = self.scale(), self.scale()
         factors = self._factors(filters)
         scales = (factors * output_scale / input_scale).astype(np.float32)
