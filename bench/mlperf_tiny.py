@@ -106,12 +106,12 @@ def _row(title: str, shares: list[float]) -> str:
 
 HEAD = """# MLPerf Tiny
 
-Made by `python bench/mlperf_tiny.py -o docs/mlperf-tiny.md --json docs/mlperf-tiny.json`. Cycles are those of the RTL in Verilator,
-from the start write to the last result in external memory, with everything (weights, constants, input, instructions) in
-external memory at the start: a memory of 20 cycles latency and one beat per cycle, 128 bits wide at 16x16, 64 at 8x8. Every
-tensor was equal to TensorFlow Lite's reference kernels. The softmax and reshapes at the end run on the host, outside these cycles; the figures of
-Ethos-U55 (Vela 5.2's estimates, everything in SRAM) include it. "Worst layer" is the cycle model's largest error on a layer of
-more than 200 cycles.
+Made by `python bench/mlperf_tiny.py -o docs/mlperf-tiny.md --json docs/mlperf-tiny.json`. Cycles are those of the RTL in
+Verilator, from the start write to the last result in external memory, with everything (weights, constants, input, instructions)
+in external memory at the start: a memory of 20 cycles latency and one beat per cycle, 128 bits wide at 16x16, 64 at 8x8. Every
+tensor was equal to TensorFlow Lite's reference kernels. The softmax and reshapes at the end run on the host, outside these
+cycles; the figures of Ethos-U55 (Vela 5.2's estimates, everything in SRAM) include it. "Worst layer" is the cycle model's largest
+error on a layer of more than 200 cycles.
 
 """
 

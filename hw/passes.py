@@ -48,7 +48,7 @@ PASS = data.StructLayout({
 
 
 def move_rows(bank, rows, whole_step, row_step):
-    """``(address distance, bank)`` of going down from ``bank``: ``rows`` (0 to 4) image rows, and ``whole_step`` for whole rounds."""
+    """``(address distance, bank)`` of going down from ``bank`` by ``rows`` (0 to 4) rows and ``whole_step`` for whole rounds."""
     moved = (bank + rows)[:3]
     return whole_step + Mux(moved[2], row_step, 0), moved[:2]
 
