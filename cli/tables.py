@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import click
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -36,7 +37,11 @@ def print_table(columns: Sequence[Column], rows: Sequence[Sequence[str]], total:
         )
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))  # A name may hold what rich takes for markup.
-    _console().print(table)
+    console = _console()
+    with console.capture() as captured:
+        console.print(table)
+    for line in captured.get().splitlines():
+        click.echo(line.rstrip())
 
 
 def print_line(text: str = "", style: str | None = None) -> None:
