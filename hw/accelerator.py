@@ -94,6 +94,10 @@ class Accelerator(wiring.Component):
         connect(m, weights.constants, postprocessor.constants)
         if params.residual:
             connect(m, weights.tables, postprocessor.tables)
+            m.d.comb += [
+                postprocessor.residuals.valid.eq(compute.residual_valid),
+                postprocessor.residuals.data.eq(compute.residual),
+            ]
 
         gate = gates["compute"]
         context = postprocessor.contexts
@@ -106,9 +110,7 @@ class Accelerator(wiring.Component):
             postprocessor.sums.valid.eq(compute.valid),
             postprocessor.sums.data.eq(compute.totals),
             postprocessor.sums.block_end.eq(compute.block_end),
-            postprocessor.sums.end.eq(compute.end),
-            postprocessor.residuals.valid.eq(compute.residual_valid),
-            postprocessor.residuals.data.eq(compute.residual),
+            postprocessor.sums.end.eq(compute.instruction_end),
             scratchpad.result_en.eq(postprocessor.writes.valid),
             scratchpad.results.bank.eq(postprocessor.writes.bank),
             scratchpad.results.address.eq(postprocessor.writes.address),

@@ -36,7 +36,7 @@ class Accumulator(wiring.Component):
             "sums": In(data.ArrayLayout(signed(sum_width), cols)),
             "valid": Out(1),
             "block_end": Out(1),
-            "end": Out(1),
+            "instruction_end": Out(1),
             "totals": Out(data.ArrayLayout(signed(32), cols)),
         })
 
@@ -72,6 +72,6 @@ class Accumulator(wiring.Component):
             write.en.eq(done.result & ~done.last),
             self.valid.eq(done.result & done.last),
             self.block_end.eq(self.valid & done.block_end),
-            self.end.eq(self.valid & done.end),
+            self.instruction_end.eq(self.valid & done.end),
         ]
         return m

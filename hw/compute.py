@@ -38,6 +38,7 @@ class ComputeEngine(wiring.Component):
     def __init__(self, params: Parameters):
         self._params = params
         self._ports = read_ports(params)
+        operand = {"residual_valid": Out(1), "residual": Out(8 * params.cols)} if params.residual else {}
         super().__init__({
             "instructions": In(stream.Signature(COMPUTE)),
             "tiles": In(stream.Signature(tile_vector_layout(params.cols))),
@@ -45,10 +46,9 @@ class ComputeEngine(wiring.Component):
             "words": In(8 * params.vector).array(self._ports),
             "valid": Out(1),
             "block_end": Out(1),
-            "end": Out(1),
+            "instruction_end": Out(1),
             "totals": Out(data.ArrayLayout(signed(32), params.cols)),
-            "residual_valid": Out(1),
-            "residual": Out(8 * params.cols),
+            **operand,
             "active": Out(1),
             "wants_weights": Out(1),
             "held": Out(1),
@@ -99,7 +99,7 @@ class ComputeEngine(wiring.Component):
             accumulator.sums.eq(array.sums),
             self.valid.eq(accumulator.valid),
             self.block_end.eq(accumulator.block_end),
-            self.end.eq(accumulator.end),
+            self.instruction_end.eq(accumulator.instruction_end),
             self.totals.eq(accumulator.totals),
             self.active.eq(steps.active),
             self.wants_weights.eq(steps.wants_weights),

@@ -190,8 +190,8 @@ class PostProcessor(wiring.Component):
     """A vector of ``cols`` sums in, a write of ``cols`` bytes out ``latency(residual)`` cycles later, one per cycle.
 
     ``vector`` is the bytes of a scratchpad word, ``units`` its units; ``cols`` is a word or a unit. ``address_bits`` is
-    the width of a word address. ``residual`` builds the residual tables; without it ``tables`` and ``residuals`` are
-    ignored. ``depth`` is how many residual vectors can wait for their results.
+    the width of a word address. ``residual`` builds the residual tables; without it there are no ports
+    ``tables`` and ``residuals``. ``depth`` is how many residual vectors can wait for their results.
 
     - ``contexts``: one per instruction, in order, at least a cycle before its first sum; ``CONTEXTS`` fit.
     - ``constants``: the last vector of a block at least a cycle before the block's first sum; ``RING_BLOCKS`` fit.
@@ -212,12 +212,15 @@ class PostProcessor(wiring.Component):
         self._units = units
         self._residual = residual
         self._depth = depth
+        operands = {
+            "tables": In(stream.Signature(TABLE_PAIR)),
+            "residuals": In(wiring.Signature({"valid": Out(1), "data": Out(8 * cols)})),
+        }
         super().__init__({
             "sums": In(SumSignature(cols)),
             "contexts": In(stream.Signature(CONTEXT)),
             "constants": In(stream.Signature(_constant_vector(cols))),
-            "tables": In(stream.Signature(TABLE_PAIR)),
-            "residuals": In(wiring.Signature({"valid": Out(1), "data": Out(8 * cols)})),
+            **(operands if residual else {}),
             "writes": Out(WriteSignature(vector, units, address_bits)),
             "done": Out(1),
             "fault": Out(1),
@@ -251,7 +254,6 @@ class PostProcessor(wiring.Component):
             marks[0].end.eq(self.sums.valid & self.sums.end),
             marks[0].slot.eq(begun[:-1]),
             self.done.eq(marks[-1].end),
-            self.tables.ready.eq(1),
         ]
         push = self.contexts.valid & self.contexts.ready
         m.d.sync += [
@@ -331,6 +333,7 @@ class PostProcessor(wiring.Component):
         """Build the residual lanes behind ``values``; returns their results and a bit for a broken promise."""
         start = 1 + RequantLane.LATENCY
         context = self.contexts.payload
+        m.d.comb += self.tables.ready.eq(1)
 
         # The operand leaves the queue a cycle before it is needed: the queue's memory answers late in the cycle.
         m.submodules.operands = operands = fifo.SyncFIFOBuffered(width=8 * self._cols, depth=self._depth)

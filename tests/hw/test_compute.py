@@ -219,7 +219,7 @@ def _run(case: Case, stall: float) -> tuple[np.ndarray, int]:
             active += ctx.get(engine.active)
             if ctx.get(engine.valid):
                 totals.append([ctx.get(total) for total in engine.totals])
-                ended = ctx.get(engine.end)
+                ended = ctx.get(engine.instruction_end)
             if ended:
                 return
 
