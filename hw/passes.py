@@ -145,7 +145,6 @@ class PassWalker(wiring.Component):
                     groups.eq(1),
                     *(signal.eq(ins.address) for signal in (block_address, row_address, column_address, address)),
                     *(signal.eq(0) for signal in (block, tap_y, tap_x, channel, skip)),
-                    res_address.eq(ins.res_address if self._residual else 0),
                     *from_block,
                 ]
                 if self._depthwise:
@@ -186,7 +185,6 @@ class PassWalker(wiring.Component):
                                     block.eq(block + 1),
                                     block_address.eq(next_block_address),
                                     *(s.eq(next_block_address) for s in (row_address, column_address, address)),
-                                    res_address.eq(res_address + self._block_units if self._residual else 0),
                                     *from_block,
                                 ]
                                 with m.If(last_block):
@@ -220,6 +218,10 @@ class PassWalker(wiring.Component):
             out.end.eq(last & last_block),
         ]  # fmt: skip
         if self._residual:
+            with m.If(walk.ongoing("PREPARE")):
+                m.d.sync += res_address.eq(ins.res_address)
+            with m.Elif(self.passes.valid & self.passes.ready & last):
+                m.d.sync += res_address.eq(res_address + self._block_units)
             m.d.comb += [
                 out.res_address.eq(res_address),
                 out.res_bank.eq(ins.res_bank),
