@@ -78,7 +78,8 @@ def _run(passes: list[Pass], rng: random.Random) -> None:
             ctx.set(dut.wave, wave[0] if wave else {"first": rng.random() < 0.5, "last": 1, "end": 1, "block_end": 1})
             ctx.set(dut.sums, former[1] if former else [rng.randrange(-9, 9)] * COLS)
             if ctx.get(dut.valid):
-                seen.append((cycle, (list(ctx.get(dut.totals)), bool(ctx.get(dut.block_end)), bool(ctx.get(dut.instruction_end)))))
+                ends = bool(ctx.get(dut.block_end)), bool(ctx.get(dut.instruction_end))
+                seen.append((cycle, (list(ctx.get(dut.totals)), *ends)))
             else:
                 assert not ctx.get(dut.block_end) and not ctx.get(dut.instruction_end)
             former = wave
