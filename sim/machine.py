@@ -253,7 +253,7 @@ class Machine:
     def _compute(self) -> Process:
         """Start each pass when its instruction, its weights, and the pass before it allow."""
         lat = self._latencies
-        former = Pass(0, 0, 0, 0, 0, False)
+        former = Pass(0, 0, 0, 0, 0, 0, False)
         while True:
             index, fields = yield from self._next(Opcode.COMPUTE)
             marks = self._waited(index)
@@ -274,11 +274,11 @@ class Machine:
                     self._counters["active"] += this.steps
                     self._counters["wait_tokens"] += this.cycles - this.steps
                     if this.ends_block:
-                        self._blocks_done.append(self._array_free - 1 + lat.result(self._params))
+                        self._blocks_done.append(self._array_free - 1 - this.tail + lat.result(self._params))
                     self._stream.give()
                     former = this
                     yield start
-            done = self._array_free - 1 + lat.result(self._params)
+            done = self._blocks_done[-1]
             self._clock.resume(self._finish(Opcode.COMPUTE, index, done), done)
 
     def _waited(self, index: int) -> list[tuple[str, int]]:

@@ -14,14 +14,15 @@ __all__ = ["Pass", "gap", "passes"]
 
 @dataclass(frozen=True)
 class Pass:
-    """`cycles` from first to last step, of which `steps` start a wave, the first of them `late` cycles after the start;
-    `lead` and `group` are 0 if not depthwise."""
+    """`cycles` from first to last step, of which `steps` start a wave, the first of them `late` cycles after the start, the
+    last that makes a result `tail` cycles before the end; `lead` and `group` are 0 if not depthwise."""
 
     cycles: int
     steps: int
     lead: int
     group: int
     late: int
+    tail: int
     ends_block: bool
 
 
@@ -33,9 +34,10 @@ def passes(fields: Fields, params: Parameters) -> list[Pass]:
     for tap_y, tap_x in np.ndindex(f["taps_y"], f["taps_x"]):
         last_tap = tap_y == f["taps_y"] - 1 and tap_x == f["taps_x"] - 1
         x = f["x"] + tap_x * f["tap_x_cols"]
-        steps, extra, late, lead, group = size, 0, 0, 0, 0
+        steps, extra, late, tail, lead, group = size, 0, 0, 0, 0, 0
         if f["mode"] is Mode.DEPTHWISE:
             steps, lead, group = f["out_rows"] * f["period"], max(0, -x), f["group"]
+            tail = f["period"] - (f["out_cols"] - 1) * f["stride_x"] - 1
         elif f["mode"] is Mode.PACKED and x > 0 and x % params.vector:
             extra, late = f["out_rows"], 1
         for channel in range(f["channels"]):
@@ -43,7 +45,7 @@ def passes(fields: Fields, params: Parameters) -> list[Pass]:
             if last and f["residual"]:
                 conflicts = _conflicts(f, tap_y, x)
                 extra, late = int(conflicts.sum()), int(conflicts[0, 0])
-            result.append(Pass(steps + extra, steps, lead, group, late, last))
+            result.append(Pass(steps + extra, steps, lead, group, late, tail, last))
     return result
 
 
