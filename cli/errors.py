@@ -71,8 +71,8 @@ def explain(error: Exception) -> CommandError | None:
         case SimulationError():
             first, *rest = str(error).splitlines()
             return CommandError(f"stopped: {first}", Status.STOPPED, rest[-20:])
-        case OSError() if error.filename:
-            return CommandError(f"{error.filename}: {_reason(error)}")
+        case OSError() if error.errno is not None:
+            return CommandError(f"{error.filename or 'standard output'}: {_reason(error)}")
     return None
 
 

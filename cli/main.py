@@ -41,21 +41,30 @@ class Commands(click.Group):
             # Without standalone mode click returns the status of --help and --version.
             with _tidy_end():
                 status = super().main(args, prog_name or "tilewright", **extra)
-            sys.stdout.flush()
+            if sys.stdout is not None:
+                sys.stdout.flush()
         except (KeyboardInterrupt, click.Abort):
             CommandError("interrupted", Status.INTERRUPTED).show()
             status = Status.INTERRUPTED
         except BrokenPipeError:
-            # Whoever read our output has seen enough; Python must not try again on its way out.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            # Whoever read our output has seen enough.
+            _give_up_stdout()
             status = Status.DONE
         except Exception as error:
             known = explain(error)
             if known is None:
                 raise
             known.show()
+            if isinstance(error, OSError):
+                _give_up_stdout()
             status = known.status
         sys.exit(int(status) if isinstance(status, int) else Status.DONE.value)
+
+
+def _give_up_stdout() -> None:
+    """Keep Python from writing what is left on its way out."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @contextlib.contextmanager

@@ -64,8 +64,15 @@ def percent(value: float | None) -> str:
     return "" if value is None else f"{100 * value:.1f} %"
 
 
+class _Console(Console):
+    """Leaves a closed pipe to `main`, instead of ending the process."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
 def _console() -> Console:
-    console = Console()
+    console = _Console()
     if not console.is_terminal or console.width > _WIDTH:
-        console = Console(width=_WIDTH)
+        console = _Console(width=_WIDTH)
     return console

@@ -64,9 +64,11 @@ class Outcome:
 class Draw:
     """One layer's random choices."""
 
-    def __init__(self, seed: int, number: int):
+    def __init__(self, seed: int, number: int, array: str | None = None):
         self.rng = np.random.default_rng([seed, number])
         self.params = CONFIGURATIONS[self.rng.integers(len(CONFIGURATIONS))]
+        if array is not None:
+            self.params = next(params for params in CONFIGURATIONS if params.array == array)
         self.memory = MemoryOptions(
             latency=int(self.rng.choice([1, 5, 20, 50, 100])), bandwidth=int(self.rng.choice([100, 100, 70, 40]))
         )
@@ -215,9 +217,9 @@ def build(params: Parameters) -> None:
     Session(graph, params).rtl({graph.inputs[0]: np.zeros((1, 1, 1, 1), np.int8)})
 
 
-def run(seed: int, number: int) -> Outcome:
+def run(seed: int, number: int, array: str | None) -> Outcome:
     """Draw a layer and take it through everything."""
-    draw = Draw(seed, number)
+    draw = Draw(seed, number, array)
     try:
         layer = draw.layer()
         expected = reference_tensors(layer.model, layer.inputs)
@@ -247,10 +249,12 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=200, help="layers (default 200)")
     parser.add_argument("--seed", type=int, default=1, help="seed of the whole run (default 1)")
     parser.add_argument("--only", type=int, help="run this layer alone")
+    arrays = [params.array for params in CONFIGURATIONS]
+    parser.add_argument("--array", choices=arrays, metavar="RxC", help="only on this array (default: a random one of nine)")
     parser.add_argument("--jobs", type=int, default=2, help="processes (default 2)")
     arguments = parser.parse_args()
     numbers = list(range(arguments.count)) if arguments.only is None else [arguments.only]
-    needed = {Draw(arguments.seed, number).params for number in numbers}
+    needed = {Draw(arguments.seed, number, arguments.array).params for number in numbers}
     outcomes = []
     console = Console(width=100, highlight=False)
     with concurrent.futures.ProcessPoolExecutor(arguments.jobs) as pool, Progress(console=console) as progress:
@@ -259,14 +263,15 @@ def main() -> int:
             future.result()
             progress.advance(builds)
         layers = progress.add_task("layers", total=len(numbers))
-        futures = [pool.submit(run, arguments.seed, number) for number in numbers]
+        futures = [pool.submit(run, arguments.seed, number, arguments.array) for number in numbers]
         for future in concurrent.futures.as_completed(futures):
             outcome = future.result()
             outcomes.append(outcome)
             progress.advance(layers)
             if outcome.status == "FAILED":
                 console.print(f"layer {outcome.number}: {outcome.drawn}\n{outcome.detail}", markup=False)
-                console.print(f"  again: python tests/random_layers.py --seed {arguments.seed} --only {outcome.number}")
+                again = f"--seed {arguments.seed} --only {outcome.number} --array {outcome.drawn['array']}"
+                console.print(f"  again: python tests/random_layers.py {again}")
 
     counts = collections.Counter(outcome.status for outcome in outcomes)
     ranges: dict[str, set[object]] = collections.defaultdict(set)

@@ -1,0 +1,17 @@
+"""A few layers of `make random`, on one array."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).parents[1] / "random_layers.py"
+
+
+@pytest.mark.slow
+def test_random_layers():
+    command = [sys.executable, SCRIPT, "--count", "24", "--seed", "3", "--array", "8x8", "--jobs", "1"]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "24 layers: " in result.stdout and " 0 failed" in result.stdout
