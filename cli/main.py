@@ -46,8 +46,10 @@ class Commands(click.Group):
         except (KeyboardInterrupt, click.Abort):
             CommandError("interrupted", Status.INTERRUPTED).show()
             status = Status.INTERRUPTED
-        except BrokenPipeError:
-            # Whoever read our output has seen enough.
+        except (BrokenPipeError, SystemExit) as end:
+            # Nobody reads our output any more, which click turns into 1: that is no mistake of the command.
+            if isinstance(end, SystemExit) and end.code != 1:
+                raise
             _give_up_stdout()
             status = Status.DONE
         except Exception as error:

@@ -21,8 +21,11 @@ TARGETS = {
 MODELS = ("ic_resnet8", "vww_mobilenet_v1_025", "kws_dscnn", "ad_autoencoder", "sww_streaming")
 
 
-def check(model: Path, array: str, image: np.ndarray | None, fuse: bool = True):
-    """Run the model in RTL on one input (a random one if None); returns its report."""
+def check(model: Path, array: str, image: np.ndarray | None, fuse: bool = True, error: float = 0.1):
+    """Run the model in RTL on one input (a random one if None); returns its report.
+
+    `error` bounds the cycle model's error on every layer of more than 200 cycles.
+    """
     graph = read_tflite(model)
     name = graph.inputs[0]
     shape = graph.tensors[name].shape
@@ -39,7 +42,7 @@ def check(model: Path, array: str, image: np.ndarray | None, fuse: bool = True):
     assert {row.op for row in report.layers if row.where == "host"} <= {"SOFTMAX", "RESHAPE"}
     for row in report.layers:
         if row.cycles is not None and row.cycles > 200:
-            assert abs(row.predicted_cycles - row.cycles) <= 0.01 * row.cycles, row
+            assert abs(row.predicted_cycles - row.cycles) <= error * row.cycles, row
     return report
 
 
@@ -50,7 +53,7 @@ def check(model: Path, array: str, image: np.ndarray | None, fuse: bool = True):
 def test_mlperf_tiny(outside_model, array, model, target):
     with np.load(outside_model(f"mlperf_tiny_{model}.cases.npz")) as cases:
         image = cases["input"][0]
-    report = check(outside_model(f"mlperf_tiny_{model}.tflite"), array, image)
+    report = check(outside_model(f"mlperf_tiny_{model}.tflite"), array, image, error=0.01)
     assert report.cycles is not None and report.cycles <= target
 
 
