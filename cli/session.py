@@ -20,7 +20,7 @@ from ..sim.interpreter import Interpreter, InterpreterResult
 from ..sim.latencies import MemoryModel
 from ..sim.memory import make_memory, read_tensor
 from ..sim.rtl import MemoryOptions, RtlResult, simulate
-from .compare import count_differences, instruction_ends, traced_images
+from .compare import count_differences, instruction_ends
 from .host_steps import run_steps
 from .stopped import stopped
 
@@ -121,7 +121,7 @@ class Session:
         (run,) = runs
         assert run.trace is not None
         self._step("comparing")
-        images = traced_images(self.program, run.trace)
+        images = run.trace.images(self.program)
         on_chip = count_differences(expected.images, images, expected.images)
         stored = count_differences(expected.outputs, values, expected.outputs)
         differences = dict(golden.differences) | {"RTL against interpreter": _joined(on_chip, stored)}
