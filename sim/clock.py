@@ -30,17 +30,24 @@ class Clock:
     def __init__(self) -> None:
         self.now = 0
         self._order = 0
-        self._heap: list[tuple[int, int, Process]] = []
+        self._heap: list[tuple[int, bool, int, Process]] = []
+        self._arbiters: set[Process] = set()
+
+    def start(self, process: Process, *, arbiter: bool = False) -> None:
+        """Let a process begin in cycle 0. An arbiter goes on behind all others of a cycle: it sees all their wishes."""
+        if arbiter:
+            self._arbiters.add(process)
+        self.resume(process, 0)
 
     def resume(self, process: Process, cycle: int) -> None:
         """Let a process go on in a cycle; those of one cycle in the order of these calls."""
         self._order += 1
-        heapq.heappush(self._heap, (max(cycle, self.now), self._order, process))
+        heapq.heappush(self._heap, (max(cycle, self.now), process in self._arbiters, self._order, process))
 
     def run(self) -> None:
         """Until no process has anything left to wait for but signals."""
         while self._heap:
-            self.now, _, process = heapq.heappop(self._heap)
+            self.now, _, _, process = heapq.heappop(self._heap)
             wish = next(process, None)
             if isinstance(wish, Signal):
                 wish.waiting.append(process)

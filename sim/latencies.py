@@ -29,15 +29,17 @@ class Latencies:
 
     start: int = 2  # start to the first request for instructions
     fetch_pace: int = 2  # between two requests for instructions
-    fetched: int = 4  # an instruction's last beat to its dispatch
-    dispatch: int = 2  # a dispatch to the next one's first beat, and that one's last beat to its dispatch
+    fetch_again: int = 2  # an instruction is out of the queue of beats, to the request for another
+    dispatch: int = 2  # an instruction is out of the queue of beats, to its dispatch
     gate: int = 3  # a dispatch to the exit of the engine's gate, tokens given
     token: int = 1  # an engine's `done` to the count
     request: int = 1  # a burst is asked for, to its address on the bus
     beat: int = 1  # a beat on the bus to its client
-    split: int = 2  # a transfer leaves the gate, to its first request
+    split: int = 2  # a transfer is accepted, to its first request
     fifo: int = 2  # into a queue to out of it
-    load: int = 6  # a beat to the last vector that it completes
+    walk: int = 2  # a LOAD leaves the queue, to its first beat
+    ring: int = 2  # a beat goes into LOAD's ring, to a vector out of it
+    realigned: int = 2  # a vector out of the ring, to its write
     weights: int = 3  # a beat to its vector at the head of the stream
     compute: int = 3  # a COMPUTE leaves the gate, to its first step
     store: int = 8  # a STORE leaves the gate, to its first beat
@@ -47,8 +49,10 @@ class Latencies:
     burst_beats: int = BURST_BEATS
     outstanding_reads: int = 16
     outstanding_writes: int = 8
+    load_queue: int = 3  # instructions between LOAD's requests and its vectors
+    weights_queue: int = 4  # instructions between the requests for streams and the vectors at their head
     queue: int = 5  # instructions that wait at an engine, the one in the gate included
-    fetch_ahead: int = 8  # instructions that the controller holds or has asked for
+    fetch_ahead: int = 8  # instructions in the queue of beats, or asked for
     load_beats: int = 64  # beats that LOAD holds or has asked for
     constant_blocks: int = RING_BLOCKS
 

@@ -10,9 +10,9 @@ from ..hw.legality import resolve_wait
 from ..hw.program import Program
 from .clock import Clock, Process, Signal
 from .latencies import Latencies, MemoryModel
-from .passes import Pass, gap, passes
+from .passes import Pass, gap, passes, result_writes
 from .read_channel import Beats, ReadChannel
-from .streams import bursts, pieces, vector_ends
+from .streams import bursts, pieces, vector_banks, vector_ends
 
 __all__ = ["COUNTERS", "Machine"]
 
@@ -20,6 +20,18 @@ COUNTERS = ("active", "wait_weights", "wait_input", "wait_output", "wait_tokens"
 
 _COUNTED = (Opcode.LOAD, Opcode.COMPUTE, Opcode.STORE)
 _GATED = (("wait_input", Opcode.LOAD), ("wait_output", Opcode.STORE), ("wait_tokens", Opcode.COMPUTE))
+
+
+class _Transfers:
+    """The instructions of an engine that reads: those accepted and not yet cut into bursts, each with the cycle of its
+    acceptance; the cycles in which a transfer left the splitter's register, and an instruction the queue behind it."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.accepted: deque[tuple[int, Fields]] = deque()
+        self.cycles: list[int] = []
+        self.register_free: list[int] = []
+        self.queue_free: list[int] = []
+        self.changed = Signal(clock)
 
 
 class Machine:
@@ -40,7 +52,7 @@ class Machine:
         self._tokens: dict[Opcode, list[int]] = {engine: [] for engine in _COUNTED}  # the cycle of each
         self._queues: dict[Opcode, deque[int]] = {opcode: deque() for opcode in Opcode}
         self._fetched: list[int] = []  # the cycle of each instruction's last beat
-        self._handed_out = 0
+        self._taken: list[int] = []  # and the one in which that beat left the queue of beats
         self._dispatched = [0] * len(self._instructions)
         self._changed = Signal(self._clock)  # tokens, queues
         # The weight stream. For each vector the cycle in which it reaches the head, and the beats that leave with it;
@@ -51,9 +63,12 @@ class Machine:
         self._starts: list[int] = []
         self._blocks_done: list[int] = []
         self._stream = Signal(self._clock)
+        self._streams = _Transfers(self._clock)
+        self._loads = _Transfers(self._clock)
         self._bursts: deque[list[int]] = deque()  # of LOAD: the cycles of the beats
-        self._loading: deque[int] = deque()
         self._load_beats_gone: list[int] = []
+        self._loading = any(opcode is Opcode.LOAD for opcode, _ in self._instructions)
+        self._result_writes: set[tuple[int, int]] = set()  # cycles and banks, as long as there are LOADs that they hold up
         self._loaded = Signal(self._clock)
         self._counters = dict.fromkeys(COUNTERS, 0)
         self._array_free = 0
@@ -62,11 +77,14 @@ class Machine:
     def run(self) -> tuple[int, tuple[int, ...], dict[str, int]]:
         """The total, the completions and the counters. Raises ``ValueError`` if the run would not end."""
         processes = (
-            self._channel.serve(), self._fetch(), self._dispatch(), self._load(), self._write_vectors(),
-            self._weights(), self._hand_out(), self._compute(), self._store(), self._end(),
+            self._fetch(), self._dispatch(),
+            self._accept(Opcode.LOAD, self._loads, self._latencies.load_queue), self._load(), self._write_vectors(),
+            self._accept(Opcode.WEIGHTS, self._streams, self._latencies.weights_queue), self._weights(), self._hand_out(),
+            self._compute(), self._store(), self._end(),
         )  # fmt: skip
         for process in processes:
-            self._clock.resume(process, 0)
+            self._clock.start(process)
+        self._clock.start(self._channel.serve(), arbiter=True)
         self._clock.run()
         if self._total is None:
             raise ValueError("the program does not end: an instruction waits for ever")
@@ -80,28 +98,32 @@ class Machine:
         lat = self._latencies
         yield lat.start
         for index in range(len(self._instructions)):
-            while index - self._handed_out >= lat.fetch_ahead:
-                yield self._changed
+            if index >= lat.fetch_ahead:
+                while len(self._taken) <= index - lat.fetch_ahead:
+                    yield self._changed
+                yield self._taken[index - lat.fetch_ahead] + lat.fetch_again
             beats = yield from self._channel.read("controller", INSTRUCTION_BYTES // self._params.axi_bytes)
             self._fetched.append(beats[-1])
             self._changed.give()
             yield self._clock.now + lat.fetch_pace
 
     def _dispatch(self) -> Process:
-        """Hand each instruction to its engine's queue, in order, while the next one's beats are put together."""
+        """Put each instruction together from its beats, and hand it to its engine's queue, in order."""
         lat = self._latencies
-        pace = INSTRUCTION_BYTES // self._params.axi_bytes + lat.dispatch
+        beats = INSTRUCTION_BYTES // self._params.axi_bytes
         for index, (opcode, _) in enumerate(self._instructions):
+            handed_out = self._clock.now
             while len(self._fetched) <= index:
                 yield self._changed
-            yield self._fetched[index] + lat.fetched
+            yield max(self._fetched[index] + lat.fifo, handed_out + beats)
+            self._taken.append(self._clock.now)
+            self._changed.give()
+            yield self._clock.now + lat.dispatch
             while len(self._queues[opcode]) >= lat.queue:
                 yield self._changed
             self._dispatched[index] = self._clock.now
-            self._handed_out += 1
             self._queues[opcode].append(index)
             self._changed.give()
-            yield self._clock.now + pace
 
     def _next(self, opcode: Opcode) -> Generator[Any, None, tuple[int, Fields]]:
         """The engine's next instruction, its tokens given; now is the cycle in which it leaves the gate."""
@@ -141,6 +163,34 @@ class Machine:
         """Bytes and beats of the bursts of a run."""
         return bursts(start, size, self._params.axi_bytes, self._latencies.burst_beats)
 
+    def _accept(self, opcode: Opcode, transfers: _Transfers, queue: int) -> Process:
+        """Take instructions while the splitter's register and the queue behind it have room."""
+        number = 0
+        while True:
+            for freed, room in ((transfers.register_free, 1), (transfers.queue_free, queue)):
+                if number >= room:
+                    while len(freed) <= number - room:
+                        yield transfers.changed
+                    yield freed[number - room] + 1
+            _, fields = yield from self._next(opcode)
+            transfers.accepted.append((self._clock.now, fields))
+            transfers.cycles.append(self._clock.now)
+            transfers.changed.give()
+            number += 1
+
+    def _cut(self, transfers: _Transfers) -> Generator[Any, None, Fields]:
+        """Wait for the next transfer, and until its first burst can be asked for after the former transfer's last."""
+        while not transfers.accepted:
+            yield transfers.changed
+        accepted, fields = transfers.accepted.popleft()
+        yield max(accepted, self._clock.now - 1) + self._latencies.split
+        return fields
+
+    def _release(self, transfers: _Transfers) -> None:
+        """The splitter's register is free: the burst that can be asked for now was made a cycle ago."""
+        transfers.register_free.append(self._clock.now - 1)
+        transfers.changed.give()
+
     # --- LOAD ---------------------------------------------------------------------------------------------
 
     def _load(self) -> Process:
@@ -148,10 +198,10 @@ class Machine:
         lat = self._latencies
         asked = 0
         while True:
-            index, fields = yield from self._next(Opcode.LOAD)
-            self._loading.append(index)
-            yield self._clock.now + lat.split
+            fields = yield from self._cut(self._loads)
             for run in range(fields["runs"]):
+                if run == fields["runs"] - 1:
+                    self._release(self._loads)
                 for _, beats in self._split(fields["offset"] + run * fields["run_pitch"], fields["run_bytes"]):
                     gone = asked + lat.burst_beats - lat.load_beats
                     while len(self._load_beats_gone) < gone:
@@ -163,32 +213,47 @@ class Machine:
                     self._loaded.give()
 
     def _write_vectors(self) -> Process:
-        """Cut the beats into vectors; one beat in and one vector out per cycle."""
+        """Take beats into the realigner's ring while it has room, and vectors out of it: one of each per cycle."""
         lat, beat_bytes = self._latencies, self._params.axi_bytes
-        last = 0
-        while True:
-            while not self._loading:
-                yield self._loaded
-            index = self._loading.popleft()
-            fields = self._instructions[index][1]
-            vectors = vector_ends(fields, self._params)
-            have = 0
-            end = next(vectors, None)
+        spare = 4 * max(beat_bytes, self._params.vector) - beat_bytes
+        done = 0
+        loads = (item for item in enumerate(self._instructions) if item[1][0] is Opcode.LOAD)
+        for number, (index, (_, fields)) in enumerate(loads):
+            while len(self._loads.cycles) <= number:
+                yield self._loads.changed
+            begin = max(self._loads.cycles[number] + lat.fifo, done + 1)
+            self._loads.queue_free.append(begin)
+            self._loads.changed.give()
+            ends = list(vector_ends(fields, self._params))
+            banks = vector_banks(fields, self._params)
+            given: list[int] = []  # the cycle in which each vector leaves the ring
+            taken, beat, room_for, ready = 0, begin + lat.walk - 1, 0, 0
             for run in range(fields["runs"]):
                 start = fields["offset"] + run * fields["run_pitch"]
                 for size, _ in self._split(start, fields["run_bytes"]):
                     while not self._bursts:
                         yield self._loaded
-                    left, room = size, beat_bytes - start % beat_bytes
+                    end = start + size
                     for cycle in self._bursts.popleft():
-                        have, left, room = have + min(left, room), left - min(left, room), beat_bytes
-                        while end is not None and end <= have:
-                            last = max(last + 1, cycle + lat.load)
-                            end = next(vectors, None)
-                        self._load_beats_gone.append(max(last - lat.load, cycle) + lat.fifo)
-                    start += size
-                    self._loaded.give()
-            self._clock.resume(self._finish(Opcode.LOAD, index, last + lat.token), last + lat.token)
+                        beat = max(beat + 1, cycle + lat.fifo)
+                        while ends[room_for] < taken - spare:
+                            room_for += 1
+                        if taken > spare:
+                            beat = max(beat, given[room_for] + 1)
+                        count = min(end, start // beat_bytes * beat_bytes + beat_bytes) - start
+                        start, taken = start + count, taken + count
+                        yield beat
+                        while len(given) < len(ends) and ends[len(given)] <= taken:
+                            given.append(max(beat + lat.ring, ready))
+                            moved = max(given[-1] + 1, done)
+                            ready = max(given[-1] + 1, moved)
+                            done = moved + 1
+                            while (done, banks[len(given) - 1]) in self._result_writes:
+                                done += 1
+                        self._load_beats_gone.append(beat)
+                        self._loaded.give()
+            self._clock.resume(self._finish(Opcode.LOAD, index, done + lat.token), done + lat.token)
+        self._loading = False
 
     # --- WEIGHTS ------------------------------------------------------------------------------------------
 
@@ -196,13 +261,14 @@ class Machine:
         """Ask for bursts as long as the FIFO has room for the longest."""
         lat, beat_bytes, cols = self._latencies, self._params.axi_bytes, self._params.cols
         capacity = self._params.weight_fifo_bytes // beat_bytes
+        latency = lat.weights + (cols > beat_bytes)  # beats are put together in a register
         asked = 0
         while True:
-            _, fields = yield from self._next(Opcode.WEIGHTS)
-            yield self._clock.now + lat.split
+            fields = yield from self._cut(self._streams)
+            self._release(self._streams)
             count, number = fields["bytes"] // cols, 0
             arrivals: list[int] = []
-            for _, beats in self._split(0, fields["bytes"]):
+            for _, beats in self._split(fields["offset"], fields["bytes"]):
                 gone = asked + lat.burst_beats - capacity
                 while len(self._beats_gone) < gone:
                     yield self._stream
@@ -213,7 +279,7 @@ class Machine:
                 while number < count and (number + 1) * cols <= len(arrivals) * beat_bytes:
                     end = (number + 1) * cols
                     leaving = -(-end // beat_bytes) if number == count - 1 else end // beat_bytes
-                    cycle = arrivals[(end - 1) // beat_bytes] + lat.weights
+                    cycle = arrivals[(end - 1) // beat_bytes] + latency
                     self._vectors.append((cycle, leaving - number * cols // beat_bytes))
                     number += 1
                 self._stream.give()
@@ -221,10 +287,13 @@ class Machine:
     def _hand_out(self) -> Process:
         """Take the vectors from the head: constants and tables at once, a tile from the swap before it on."""
         ring = self._latencies.constant_blocks
-        cycle = former = tiles = blocks = 0
-        for index, (opcode, fields) in enumerate(self._instructions):
-            if opcode is not Opcode.WEIGHTS:
-                continue
+        cycle = former = taken = tiles = blocks = 0
+        streams = (item for item in enumerate(self._instructions) if item[1][0] is Opcode.WEIGHTS)
+        for number, (index, (_, fields)) in enumerate(streams):
+            while len(self._streams.cycles) <= number:
+                yield self._streams.changed
+            self._streams.queue_free.append(max(self._streams.cycles[number] + self._latencies.fifo, taken))
+            self._streams.changed.give()
             for kind, vectors, pace in pieces(fields, self._params):
                 if kind == "tile" and tiles:
                     while len(self._starts) < tiles:
@@ -239,7 +308,8 @@ class Machine:
                         yield self._stream
                     arrival, leaving = self._vectors.popleft()
                     cycle = max(cycle + pace, arrival)
-                    self._beats_gone += [max(former, arrival - 1)] * leaving  # the head is a register behind the FIFO
+                    taken = max(former, arrival - 1)  # the head is a register behind the FIFO
+                    self._beats_gone += [taken] * leaving
                     former = cycle
                 tiles += kind == "tile"
                 blocks += kind == "constants"
@@ -259,6 +329,7 @@ class Machine:
             marks = self._waited(index)
             earliest = self._clock.now + lat.compute
             block = passes(fields, self._params)
+            writes = result_writes(fields, self._params) if self._loading else ()
             for _ in range(fields["blocks"]):
                 for this in block:
                     ready = max(earliest, self._array_free + gap(former, this, self._params))
@@ -270,6 +341,9 @@ class Machine:
                     self._attribute([*marks, ("wait_tokens", ready - 1), ("wait_weights", start)])
                     marks = []
                     self._starts.append(start + this.late)
+                    if this.ends_block:
+                        first = start + lat.result(self._params) - lat.token
+                        self._result_writes.update((first + step, bank) for step, bank in writes)
                     self._array_free = start + this.cycles
                     self._counters["active"] += this.steps
                     self._counters["wait_tokens"] += this.cycles - this.steps

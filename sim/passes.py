@@ -9,7 +9,7 @@ from ..hw.encoding import Fields
 from ..hw.isa import Mode
 from ..hw.params import BANKS, Parameters
 
-__all__ = ["Pass", "gap", "passes"]
+__all__ = ["Pass", "gap", "passes", "result_writes"]
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,24 @@ def passes(fields: Fields, params: Parameters) -> list[Pass]:
                 extra, late = int(conflicts.sum()), int(conflicts[0, 0])
             result.append(Pass(steps + extra, steps, lead, group, late, tail, last))
     return result
+
+
+def result_writes(fields: Fields, params: Parameters) -> list[tuple[int, int]]:
+    """For each result of a block, in order: cycles from the start of the block's last pass to its step, and the bank that
+    it is written to."""
+    f = fields
+    rows, cols = np.mgrid[: f["out_rows"], : f["out_cols"]]
+    x = f["x"] + (f["taps_x"] - 1) * f["tap_x_cols"]
+    if f["mode"] is Mode.DEPTHWISE:
+        steps = rows * f["period"] + cols * f["stride_x"]
+    else:
+        steps = rows * f["out_cols"] + cols
+    if f["mode"] is Mode.PACKED and x > 0 and x % params.vector:
+        steps += rows + 1
+    if f["residual"]:
+        steps += _conflicts(f, f["taps_y"] - 1, x).cumsum().reshape(steps.shape)
+    banks = (f["out_bank"] + rows) % BANKS
+    return list(zip(steps.ravel().tolist(), banks.ravel().tolist(), strict=True))
 
 
 def _conflicts(fields: Fields, tap_y: int, x: int) -> npt.NDArray[np.bool_]:

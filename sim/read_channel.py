@@ -61,7 +61,7 @@ class ReadChannel:
             while not self._wanted:
                 yield self._asked
             if len(flying) == self._latencies.outstanding_reads:
-                yield flying.popleft()
+                yield flying.popleft() + 1
             order = ((former + offset) % len(clients) for offset in range(1, len(clients) + 1))
             former = next(index for index in order if clients[index] in self._wanted)
             beats = self._wanted.pop(clients[former])

@@ -5,9 +5,9 @@ from itertools import pairwise
 
 from ..hw.encoding import Fields
 from ..hw.isa import CONSTANT_VECTORS, TABLE_BYTES, TABLE_ENTRIES, Stream
-from ..hw.params import Parameters
+from ..hw.params import BANKS, Parameters
 
-__all__ = ["bursts", "pieces", "vector_ends"]
+__all__ = ["bursts", "pieces", "vector_banks", "vector_ends"]
 
 _PAIR_BYTES = TABLE_BYTES // TABLE_ENTRIES
 
@@ -27,6 +27,12 @@ def vector_ends(fields: Fields, params: Parameters) -> Iterator[int]:
     for pixel in range(fields["rows"] * fields["width"]):
         yield from range(pixel * channels + vector, (pixel + 1) * channels, vector)
         yield (pixel + 1) * channels
+
+
+def vector_banks(fields: Fields, params: Parameters) -> list[int]:
+    """The bank of each vector of an image."""
+    vectors = fields["width"] * -(-fields["channels"] // params.vector)
+    return [(fields["bank"] + row) % BANKS for row in range(fields["rows"]) for _ in range(vectors)]
 
 
 def pieces(fields: Fields, params: Parameters) -> Iterator[tuple[str, int, int]]:
