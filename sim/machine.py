@@ -119,8 +119,10 @@ class Machine:
             self._taken.append(self._clock.now)
             self._changed.give()
             yield self._clock.now + lat.dispatch
-            while len(self._queues[opcode]) >= lat.queue:
-                yield self._changed
+            if len(self._queues[opcode]) >= lat.queue:
+                while len(self._queues[opcode]) >= lat.queue:
+                    yield self._changed
+                yield self._clock.now + 1
             self._dispatched[index] = self._clock.now
             self._queues[opcode].append(index)
             self._changed.give()
@@ -295,22 +297,23 @@ class Machine:
             self._streams.queue_free.append(max(self._streams.cycles[number] + self._latencies.fifo, taken))
             self._streams.changed.give()
             for kind, vectors, pace in pieces(fields, self._params):
-                if kind == "tile" and tiles:
-                    while len(self._starts) < tiles:
-                        yield self._stream
-                    cycle = max(cycle, self._starts[tiles - 1] - 1)
-                elif kind == "constants" and blocks >= ring:
-                    while len(self._blocks_done) <= blocks - ring:
-                        yield self._stream
-                    cycle = max(cycle, self._blocks_done[blocks - ring])
-                for _ in range(vectors):
+                for position in range(vectors):
                     while not self._vectors:
                         yield self._stream
                     arrival, leaving = self._vectors.popleft()
-                    cycle = max(cycle + pace, arrival)
                     taken = max(former, arrival - 1)  # the head is a register behind the FIFO
                     self._beats_gone += [taken] * leaving
-                    former = cycle
+                    if position == 0:
+                        self._stream.give()
+                    if position == 0 and kind == "tile" and tiles:
+                        while len(self._starts) < tiles:
+                            yield self._stream
+                        cycle = max(cycle, self._starts[tiles - 1] - 1)
+                    elif position == 0 and kind == "constants" and blocks >= ring:
+                        while len(self._blocks_done) <= blocks - ring:
+                            yield self._stream
+                        cycle = max(cycle, self._blocks_done[blocks - ring])
+                    cycle = former = max(cycle + pace, arrival)
                 tiles += kind == "tile"
                 blocks += kind == "constants"
                 if kind == "tile":

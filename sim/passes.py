@@ -55,10 +55,8 @@ def result_writes(fields: Fields, params: Parameters) -> list[tuple[int, int]]:
     f = fields
     rows, cols = np.mgrid[: f["out_rows"], : f["out_cols"]]
     x = f["x"] + (f["taps_x"] - 1) * f["tap_x_cols"]
-    if f["mode"] is Mode.DEPTHWISE:
-        steps = rows * f["period"] + cols * f["stride_x"]
-    else:
-        steps = rows * f["out_cols"] + cols
+    depthwise = f["mode"] is Mode.DEPTHWISE
+    steps = rows * f["period"] + cols * f["stride_x"] if depthwise else rows * f["out_cols"] + cols
     if f["mode"] is Mode.PACKED and x > 0 and x % params.vector:
         steps += rows + 1
     if f["residual"]:
