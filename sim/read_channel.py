@@ -22,6 +22,14 @@ class Beats:
         self._last = -1
         self._credit = self._MOST
 
+    def burst(self, earliest: int, beats: int) -> list[int]:
+        """The cycles of the next beats, of which none can come before `earliest`."""
+        if self._bandwidth < _BEAT:
+            return [self.next(earliest) for _ in range(beats)]
+        first = max(earliest, self._last + 1)
+        self._last = first + beats - 1
+        return list(range(first, first + beats))
+
     def next(self, earliest: int) -> int:
         """The cycle of the next beat, which cannot come before `earliest`."""
         cycle = max(earliest, self._last + 1)
@@ -65,8 +73,8 @@ class ReadChannel:
             order = ((former + offset) % len(clients) for offset in range(1, len(clients) + 1))
             former = next(index for index in order if clients[index] in self._wanted)
             beats = self._wanted.pop(clients[former])
-            first = self._clock.now + self._latencies.request + self._memory.latency
-            cycles = [self._beats.next(first) + self._latencies.beat for _ in range(beats)]
+            first = self._clock.now + self._latencies.request + self._memory.latency + self._latencies.beat
+            cycles = self._beats.burst(first, beats)
             flying.append(cycles[-1])
             self._given[clients[former]] = cycles
             self._answered.give()

@@ -286,7 +286,10 @@ def main() -> int:
     simulated = [outcome for outcome in outcomes if outcome.cycles > 200]
     if simulated:
         errors = [abs(outcome.predicted - outcome.cycles) / outcome.cycles for outcome in simulated]
-        print(f"cycle model: worst error {max(errors):.2%}, mean {np.mean(errors):.2%}, {len(errors)} layers over 200 cycles")
+        print(
+            f"cycle model: {sum(error == 0 for error in errors)} of {len(errors)} layers over 200 cycles exact, "
+            f"worst error {max(errors):.2%}, mean {np.mean(errors):.2%}"
+        )
     for outcome in sorted(outcomes, key=lambda outcome: outcome.number):
         if outcome.status in ("refused", "host"):
             print(f"layer {outcome.number} {outcome.status}: {outcome.detail}")
