@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 from tilewright.hw.encoding import encode
-from tilewright.hw.isa import Base, Combine, Mode, Opcode, Rounding, Stream
+from tilewright.hw.isa import Base, Combine, Mode, Opcode, Pool, Rounding, Stream
 from tilewright.hw.legality import STREAM_ALIGNMENT
 from tilewright.hw.params import BANKS, Parameters
 from tilewright.hw.program import OnChipImage, Program, TensorInfo
@@ -60,6 +60,9 @@ NO_RESIDUAL = {
     "residual": 0, "res_address": 0, "res_bank": 0, "res_shift": 0, "res_tie": 0, "res_offset": 0, "res_zero_point": 0,
     "res_minimum": 0, "res_maximum": 0,
 }  # fmt: skip
+
+
+NO_POOL = {"pool": Pool.NONE, "pool_rows": 0, "pool_cols": 0, "pool_multiplier": 0, "pool_shift": 0}
 
 
 class Assembler:
@@ -163,7 +166,7 @@ class Assembler:
             out_cols=target.width, row_step=source.row_step, stride_y=layer.stride[0], stride_x=layer.stride[1],
             y=-pads_y, x=-pads_x * pixel, height=source.rows, width=width, pad=layer.pad, out_address=target.address,
             out_bank=target.bank, out_row_step=target.row_step, out_x_step=target.x_step, zero_point=layer.zero_point,
-            minimum=layer.minimum, maximum=layer.maximum, **place, **shape, **extra,
+            minimum=layer.minimum, maximum=layer.maximum, **place, **shape, **extra, **NO_POOL,
         )  # fmt: skip
         image_shape = (1, target.rows, target.width, target.channels)
         steps = (target.row_step, target.x_step)
