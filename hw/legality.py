@@ -214,9 +214,9 @@ def _check_packed(fields: Fields, params: Parameters) -> None:
 def verify_program(program: Program) -> None:
     """Raise `ProgramError` naming the instruction if the program is not one that its accelerator can run.
 
-    Checked: fields, memory regions, END, tokens (they point backwards), and that the weight stream brings what each
-    COMPUTE takes, no further ahead than the queues reach; that what follows an average pool waits for it. What lies in the scratchpad at the time is checked by
-    `sim/hazards.py` and the interpreter.
+    Checked: fields, memory regions, END, tokens (they point backwards, and the COMPUTE behind an average pool waits for
+    it), and that the weight stream brings what each COMPUTE takes, no further ahead than the queues reach. What lies in the
+    scratchpad at the time is checked by `sim/hazards.py` and the interpreter.
     """
     counts = dict.fromkeys((Opcode.LOAD, Opcode.COMPUTE, Opcode.STORE), 0)
     streams = 0

@@ -149,7 +149,8 @@ def test_the_widest_and_the_largest_windows(rows, columns, window):
 @pytest.mark.parametrize("count", [1, 2, 3, 48, 125, 511, 512])
 def test_means_at_the_ends_of_the_range(count):
     rng = np.random.default_rng(count)
-    values = np.stack([np.full((count, 1, COLS), -128), np.full((count, 1, COLS), 127), *rng.integers(-2, 2, (2, count, 1, COLS))])
+    ends = [np.full((count, 1, COLS), value) for value in (-128, 127)]
+    values = np.stack([*ends, *rng.integers(-2, 2, (2, count, 1, COLS))])
     bench = Bench([Instruction(values, Pool.AVERAGE)], rng, 0.0)
     bench.run()
     assert bench.results == [vector.tolist() for vector in bench.program[0].results()]
