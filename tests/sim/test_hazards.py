@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from tilewright.hw.encoding import decode, encode
-from tilewright.hw.isa import Base, Mode, Opcode, Stream
+from tilewright.hw.isa import Base, Mode, Opcode, Pool, Stream
 from tilewright.hw.params import parse_array
 from tilewright.hw.program import Program
 from tilewright.sim.hazards import find_hazards, input_units, output_units, residual_units, transfer_units
@@ -161,6 +161,18 @@ def test_in_place() -> None:
     assert overwrites(random_layer(RNG, (3, 3), 1, 4, pads=(1, 1), depthwise=True))
     assert not overwrites(random_layer(RNG, (1, 1), 4, 4, **random_residual(RNG)), residual=True)
     assert overwrites(random_layer(RNG, (1, 1), 4, 4, **random_residual(RNG)), shift=1, residual=True)
+
+
+def test_a_pool_is_not_in_place() -> None:
+    """It writes when later rows are read already, and a mean when later blocks are not."""
+    source = Image(4, 4, 4, 0, 0, 1)
+    for target, found in ((Image(2, 2, 4, 0, 0, 1), True), (Image(2, 2, 4, 8, 0, 1), False)):
+        layer = random_layer(RNG, (1, 1), 4, 4)
+        pool = {"pool": Pool.MAX, "pool_rows": 2, "pool_cols": 2}
+        assembler = Assembler(parse_array("4x4"))
+        assembler.load(source)
+        assembler.layer(layer, source, target, pool=pool)
+        assert bool(texts(assembler.end())) == found
 
 
 def test_tables_wait_for_the_computation_that_uses_the_former_ones() -> None:

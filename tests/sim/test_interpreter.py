@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tilewright.hw.isa import Base, Combine, Opcode, Rounding, Stream
+from tilewright.hw.encoding import decode, encode
+from tilewright.hw.isa import Base, Combine, Opcode, Pool, Rounding, Stream
 from tilewright.hw.legality import verify_program
 from tilewright.hw.params import parse_array
 from tilewright.hw.program import Program, TensorInfo
@@ -62,6 +63,51 @@ def test_dense(array: str, seed: int) -> None:
     )  # fmt: skip
     x = random_image(rng, int(rng.integers(5, 7)), int(rng.integers(5, 7)), inputs)
     check(array, layer, x, source=int(rng.integers(4)), target=int(rng.integers(4)))
+
+
+@pytest.mark.parametrize("array", ["4x4", "8x4", "4x32"])
+@pytest.mark.parametrize("mode", ["dense", "depthwise", "packed"])
+@pytest.mark.parametrize("window", [(2, 2), (3, 2), (1, 4), (5, 1), (6, 7), None])
+def test_pools(array: str, mode: str, window: tuple[int, int] | None) -> None:
+    """Windows that leave some of 6 x 7 results out; None stands for the mean of all."""
+    rng = np.random.default_rng([*array.encode(), *mode.encode()])
+    inputs = {"dense": 9, "depthwise": 1, "packed": 2}[mode]
+    x = random_image(rng, 6, 7, 10 if mode == "depthwise" else inputs)
+    options = {mode: True} if mode != "dense" else {}
+    if mode == "dense":
+        options = random_residual(rng) if window in ((5, 1), None) else {}
+    layer = random_layer(rng, (3, 3), inputs, 10, pads=(1, 1), **options)
+    assembler = Assembler(parse_array(array))
+    on_chip = (6, 1, 14) if mode == "packed" else x.shape
+    source = assembler.image(*on_chip)
+    assembler.load(source)
+    given = {"x": x.reshape(on_chip)}
+    operand = None
+    if "tables" in options:
+        given["r"] = random_image(rng, 6, 7, 10)
+        operand = assembler.image(6, 7, 10, bank=1)
+        assembler.load(operand, "r")
+    results = expected(layer, x, given.get("r")).astype(int)
+    if window is None:
+        rows = cols = 1
+        pool = {"pool": Pool.AVERAGE, "pool_multiplier": 49933, "pool_shift": 5}  # 2**21 / 42
+        total = results.sum(axis=(0, 1))
+        wanted = (np.sign(total) * ((abs(total) + 21) // 42))[None, None]
+    else:
+        (high, wide), rows, cols = window, 6 // window[0], 7 // window[1]
+        pool = {"pool": Pool.MAX, "pool_rows": high, "pool_cols": wide}
+        wanted = np.zeros((rows, cols, 10), int)
+        for y, column in np.ndindex(rows, cols):
+            wanted[y, column] = results[y * high : (y + 1) * high, column * wide : (column + 1) * wide].max(axis=(0, 1))
+    target = assembler.image(rows, cols, 10, bank=3)
+    number = assembler.layer(layer, source, target, residual=operand, pool=pool)
+    if operand is not None:  # its rows are longer than the pooled ones, unless windows are of width 1
+        opcode, fields = decode(assembler.code[number])
+        fields |= {"out_row_step": operand.row_step} if window is None else {}
+        assembler.code[number] = encode(opcode, **fields)
+    assembler.store(target)
+    result = run(assembler.end(), **given)
+    np.testing.assert_array_equal(result.outputs["y"][0], wanted)
 
 
 @pytest.mark.parametrize("array", ARRAYS)
