@@ -100,8 +100,8 @@ def _compute(fields: Fields) -> str:
         parts.append("single")
     if f["residual"]:
         parts.append(
-            f"residual @{f['res_bank']}:{f['res_address']} offset {f['res_offset']} shift {f['res_shift']}"
-            f" tie {f['res_tie']} zero {f['res_zero_point']} {f['res_minimum']}..{f['res_maximum']}"
+            f"residual @{f['res_bank']}:{f['res_address']} row {f['res_row_step']} offset {f['res_offset']}"
+            f" shift {f['res_shift']} tie {f['res_tie']} zero {f['res_zero_point']} {f['res_minimum']}..{f['res_maximum']}"
         )
     if f["pool"] is Pool.MAX:
         parts.append(f"max pool {f['pool_rows']}x{f['pool_cols']}")

@@ -209,9 +209,10 @@ COMPUTE = data.StructLayout({
     "pool_cols": unsigned(6),  # MAX: 1 ..
     "pool_multiplier": unsigned(17),
     "pool_shift": unsigned(4),
-    # Residual: an image with the output's steps; clamp(zero point + (A[x] + B[residual] + offset - tie * (sum < 0)) >> shift)
+    # Residual: an image with the output's x step; clamp(zero point + (A[x] + B[residual] + offset - tie * (sum < 0)) >> shift)
     "res_address": unsigned(16),
     "res_bank": unsigned(2),
+    "res_row_step": unsigned(16),
     "res_shift": unsigned(5),
     "res_tie": unsigned(6),
     "res_offset": signed(28),
@@ -221,7 +222,7 @@ COMPUTE = data.StructLayout({
     "unused": unsigned(
         INSTRUCTION_BITS - 64 - 5 - 12 - 8 - 8 - 12 - 12 - 12 - 6 - 6 - 6 - 12 - 16 - 2 - 16 - 16 - 16 - 5 - 6 - 4 - 4
         - 12 - 12 - 12 - 12 - 8 - 16 - 2 - 16 - 16 - 8 - 8 - 8
-        - 2 - 6 - 6 - 17 - 4 - 16 - 2 - 5 - 6 - 28 - 8 - 8 - 8
+        - 2 - 6 - 6 - 17 - 4 - 16 - 2 - 16 - 5 - 6 - 28 - 8 - 8 - 8
     ),
 })  # fmt: skip
 """One rectangle of an output image, in all its output channels."""

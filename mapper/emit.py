@@ -230,7 +230,7 @@ def _compute(task: Compute, tiling: Tiling, allocation: Allocation, params: Para
         **_walk(task, tiling, allocation.places[layer.input]),
         **_reduction(layer, tiling, params),
         **_residual(task, allocation),
-        **_pool(layer, allocation),
+        **_pool(layer),
     }
 
 
@@ -276,26 +276,23 @@ def _reduction(layer: Layer, tiling: Tiling, params: Parameters) -> Fields:
 
 def _residual(task: Compute, allocation: Allocation) -> Fields:
     residual = task.layer.residual
-    names = ("address", "bank", "shift", "tie", "offset", "zero_point", "minimum", "maximum")
+    names = ("address", "bank", "row_step", "shift", "tie", "offset", "zero_point", "minimum", "maximum")
     if residual is None:
         return {"residual": 0, **{f"res_{name}": 0 for name in names}}
     part, place = task.rectangle, allocation.places[residual.image]
     bank, address = place.row(part.item * task.layer.out_size[0] + part.row)
     address += part.column * place.x_step
-    values = (address, bank, residual.shift, int(residual.tie), residual.offset, residual.zero_point, *residual.clamp)
+    where = (address, bank, place.row_step)
+    values = (*where, residual.shift, int(residual.tie), residual.offset, residual.zero_point, *residual.clamp)
     return {"residual": 1, **{f"res_{name}": value for name, value in zip(names, values, strict=True)}}
 
 
-def _pool(layer: Layer, allocation: Allocation) -> Fields:
-    """A pool behind the layer. An average is a single pixel: the output's steps are those of the residual operand then."""
+def _pool(layer: Layer) -> Fields:
+    """A pool behind the layer."""
     names = ("pool", "pool_rows", "pool_cols", "pool_multiplier", "pool_shift")
     pooled = layer.pooled
     if pooled is None:
         return dict(zip(names, (Pool.NONE, 0, 0, 0, 0), strict=True))
     if pooled.kind is Pool.MAX:
         return dict(zip(names, (Pool.MAX, *pooled.window, 0, 0), strict=True))
-    fields = dict(zip(names, (Pool.AVERAGE, 0, 0, pooled.multiplier, pooled.shift), strict=True))
-    if layer.residual is not None:
-        place = allocation.places[layer.residual.image]
-        fields |= {"out_row_step": place.row_step, "out_x_step": place.x_step}
-    return fields
+    return dict(zip(names, (Pool.AVERAGE, 0, 0, pooled.multiplier, pooled.shift), strict=True))

@@ -61,24 +61,35 @@ def _averaged(layer: Layer, pool: Layer) -> Layer | None:
 
 
 def _maximal(layer: Layer, pool: Layer) -> Layer | None:
-    """The layer with its results' maxima, without those that no window covers. The pool's clamp may as well come first.
-
-    The hardware addresses a residual operand with the steps of what is stored, and pooled rows are shorter.
-    """
+    """The layer with its results' maxima, without those that no window covers. The pool's clamp may as well come first."""
+    inside = pool.origin == (0, 0) and pool.out_size == tuple(
+        size // taps for size, taps in zip(pool.size, pool.kernel, strict=True)
+    )
     side_by_side = all(
         step == taps or windows == 1
         for step, taps, windows in zip(pool.stride, pool.kernel, pool.out_size, strict=True)
     )
-    fitting = tuple(size // taps for size, taps in zip(pool.size, pool.kernel, strict=True))
-    inside = pool.origin == (0, 0) and fitting == pool.out_size
-    if layer.residual is not None or not inside or not side_by_side or max(pool.kernel) > _MOST_WINDOW:
+    if not inside or not side_by_side or max(pool.kernel) > _MOST_WINDOW:
         return None
     covered: Pair = (pool.out_size[0] * pool.kernel[0], pool.out_size[1] * pool.kernel[1])
-    low, high = (min(max(bound, pool.clamp[0]), pool.clamp[1]) for bound in layer.clamp)
-    regions = tuple(replace(region, rows=covered[0], columns=covered[1]) for region in layer.regions)
-    assert len(regions) == 1  # only pools have more
-    pooled = Pooled(Pool.MAX, pool.kernel)
-    return replace(layer, out_size=covered, clamp=(low, high), regions=regions, pooled=pooled)
+    (region,) = layer.regions  # only pools have more
+    layer = replace(
+        layer,
+        out_size=covered,
+        regions=(replace(region, rows=covered[0], columns=covered[1]),),
+        pooled=Pooled(Pool.MAX, pool.kernel),
+    )
+    if layer.residual is None:
+        return replace(layer, clamp=_both(layer.clamp, pool.clamp))
+    if covered != pool.size:  # the residual operand is there in full
+        return None
+    return replace(layer, residual=replace(layer.residual, clamp=_both(layer.residual.clamp, pool.clamp)))
+
+
+def _both(first: Pair, second: Pair) -> Pair:
+    """Two clamps as one."""
+    low, high = (min(max(bound, second[0]), second[1]) for bound in first)
+    return low, high
 
 
 def _cost(layer: Layer, network: Network, params: Parameters) -> float:

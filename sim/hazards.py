@@ -142,7 +142,7 @@ def output_units(fields: Fields, params: Parameters) -> Indices:
 def residual_units(fields: Fields, params: Parameters) -> Indices:
     """Units that a COMPUTE reads as its residual operand; none without `residual`."""
     rows = np.arange(fields["out_rows"] if fields["residual"] else 0)
-    return _units(params, row_places(fields, rows, "res_", "out_row_step"), _pixels(fields, params, fields["out_cols"]))
+    return _units(params, row_places(fields, rows, "res_", "res_row_step"), _pixels(fields, params, fields["out_cols"]))
 
 
 def _pixels(fields: Fields, params: Parameters, columns: int) -> Indices:
@@ -245,7 +245,7 @@ def _overwrites_itself(fields: Fields, params: Parameters, used: Sequence[Bools]
     if f["pool"] is not Pool.NONE:
         read = np.union1d(input_units(f, params, used), residual_units(f, params))
         return bool(np.intersect1d(read, output).size)
-    same = f["res_address"] == f["out_address"] and f["res_bank"] == f["out_bank"]
+    same = all(f[f"res_{name}"] == f[f"out_{name}"] for name in ("address", "bank", "row_step"))
     if not same and np.intersect1d(residual_units(f, params), output).size:
         return True
     single = f["taps_y"] == f["taps_x"] == f["channels"] == f["stride_y"] == f["stride_x"] == 1

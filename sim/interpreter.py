@@ -310,7 +310,7 @@ class Interpreter:
         if fields["residual"]:
             if self._stream.tables is None:
                 raise InterpreterError("residual without tables")
-            bank, start = row_places(fields, rows, "res_", "out_row_step")
+            bank, start = row_places(fields, rows, "res_", "res_row_step")
             everywhere = np.ones(result.shape[:2], np.bool_)
             banks = np.broadcast_to(bank[:, None], everywhere.shape)
             operand = self._read(banks, start[:, None] + offsets, cols, cols, everywhere)

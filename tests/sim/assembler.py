@@ -57,8 +57,8 @@ class Layer:
 
 
 NO_RESIDUAL = {
-    "residual": 0, "res_address": 0, "res_bank": 0, "res_shift": 0, "res_tie": 0, "res_offset": 0, "res_zero_point": 0,
-    "res_minimum": 0, "res_maximum": 0,
+    "residual": 0, "res_address": 0, "res_bank": 0, "res_row_step": 0, "res_shift": 0, "res_tie": 0, "res_offset": 0,
+    "res_zero_point": 0, "res_minimum": 0, "res_maximum": 0,
 }  # fmt: skip
 
 
@@ -158,7 +158,7 @@ class Assembler:
         extra = dict(NO_RESIDUAL)
         if residual is not None:
             extra = NO_RESIDUAL | {"residual": 1, "res_address": residual.address, "res_bank": residual.bank}
-            extra |= layer.residual
+            extra |= layer.residual | {"res_row_step": residual.row_step}
         pads_y, pads_x = layer.pads
         pixel = layer.weights.shape[2] if layer.packed else 1
         width = source.channels if layer.packed else source.width

@@ -203,7 +203,7 @@ def test_units_of_an_instruction() -> None:
     assert input_units(fields, params).tolist() == [row1 + n for n in pixels] + [row0 + n for n in pixels]
     assert output_units(fields, params).tolist() == [100, 101, 102, 103, 8292, 8293, 8294, 8295]
     assert residual_units(fields, params).size == 0
-    residual = fields | NO_RESIDUAL | {"residual": 1, "res_address": 50, "res_bank": 1}
+    residual = fields | NO_RESIDUAL | {"residual": 1, "res_address": 50, "res_bank": 1, "res_row_step": fields["out_row_step"]}
     assert residual_units(residual, params).tolist() == [8242, 8243, 8244, 8245, 16434, 16435, 16436, 16437]
     transfer = {"address": 0, "bank": 3, "row_step": 8, "rows": 1, "width": 2, "channels": 3}
     assert transfer_units(Opcode.LOAD, transfer, params).tolist() == [row0, row0 + 1, row0 + 2, row0 + 3]
