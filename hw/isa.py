@@ -205,8 +205,8 @@ COMPUTE = data.StructLayout({
     # Pool, behind the residual addition: MAX of windows of `pool_rows` x `pool_cols` results, or AVERAGE of all results of a
     # block, (sum * pool_multiplier) / 2**(POOL_SHIFT + pool_shift) to the nearest, halves upwards.
     "pool": Pool,
-    "pool_rows": unsigned(6),  # MAX: 1 ..
-    "pool_cols": unsigned(6),  # MAX: 1 ..
+    "pool_rows": unsigned(6),  # MAX: 1 .. ; out_rows is a multiple
+    "pool_cols": unsigned(6),  # MAX: 2 .. , or 1 if pool_rows is 1; out_cols is a multiple
     "pool_multiplier": unsigned(17),
     "pool_shift": unsigned(4),
     # Residual: an image with the output's x step; clamp(zero point + (A[x] + B[residual] + offset - tie * (sum < 0)) >> shift)

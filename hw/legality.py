@@ -171,11 +171,11 @@ def check_pool(fields: Fields, params: Parameters) -> None:
         return
     _at_least_one(fields, "pool_rows", "pool_cols")
     for name, size in (("pool_rows", rows), ("pool_cols", columns)):
-        _require(fields[name] <= size, f"{name}: {fields[name]} is more than the {size} results")
+        _require(size % fields[name] == 0, f"{name}: {size} results are not whole windows of {fields[name]}")
     windows = columns // fields["pool_cols"]
     _require(windows <= POOL_COLUMNS, f"pool_cols: {windows} windows side by side are more than {POOL_COLUMNS}")
-    narrow = fields["pool_rows"] > 1 and fields["pool_cols"] == 1 and columns == 2
-    _require(not narrow, "pool_cols: two columns of windows of width 1")
+    narrow = fields["pool_cols"] == 1 < fields["pool_rows"]
+    _require(not narrow, f"pool_cols: 1 with windows of {fields['pool_rows']} rows")
 
 
 def _check_depthwise(fields: Fields, params: Parameters) -> None:

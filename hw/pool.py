@@ -23,8 +23,7 @@ _PARTIAL = signed(8 + (POOL_PIXELS - 1).bit_length())
 _STEP = data.StructLayout({
     "first": 1,  # of its window
     "sum": 1,  # goes into the block's sum
-    "keep": 1,  # the partial result stays as it is
-    "fetch": 1,  # the next result belongs to a window of which there may be a partial maximum
+    "fetch": 1,  # the next result belongs to another window, of which there may be a partial maximum
     "store": 1,  # a partial maximum
     "index": range(POOL_COLUMNS),
     "write": 1,  # a result for the scratchpad
@@ -37,7 +36,7 @@ class PoolWalker(wiring.Component):
     """Counts windows along the results of an instruction: output columns, rows, then blocks.
 
     For a ``valid`` result, ``write`` says at once whether a pooled vector is written with it, ``row_done`` whether the next
-    row of results belongs to another row of windows; ``step`` says the rest a cycle later. ``next_index`` is the
+    row of results belongs to another row of windows; ``step`` says the rest a cycle later. With ``fetch``, ``next_index`` is the
     window whose partial maximum may be needed next.
     """
 
@@ -51,6 +50,7 @@ class PoolWalker(wiring.Component):
 
     write: Out(1)
     row_done: Out(1)
+    fetch: Out(1)
     next_index: Out(range(POOL_COLUMNS))
     step: Out(_STEP)
     stepping: Out(1)
@@ -64,7 +64,7 @@ class PoolWalker(wiring.Component):
 
         maximum, average = self.window.pool == Pool.MAX, self.window.pool == Pool.AVERAGE
         last_row, last_col = now.row + 1 == self.window.pool_rows, now.col + 1 == self.window.pool_cols
-        single = self.out_cols[1:] < self.window.pool_cols  # a single window in a row: no need for the memory
+        single = self.out_cols == self.window.pool_cols  # a single window in a row: no need for the memory
         following = Signal.like(after)
         m.d.comb += [
             following.begun.eq(1),
@@ -75,7 +75,6 @@ class PoolWalker(wiring.Component):
         with m.If(self.row_end):
             m.d.comb += [
                 following.row.eq(Mux(last_row, 0, now.row + 1)),
-                following.col.eq(0),
                 following.index.eq(0),
             ]
         with m.If(self.block_end):
@@ -83,6 +82,7 @@ class PoolWalker(wiring.Component):
         m.d.comb += [
             self.write.eq(Mux(maximum, last_row & last_col, ~average)),
             self.row_done.eq(Mux(maximum, last_row, ~average)),
+            self.fetch.eq(self.valid & maximum & last_col & ~single),
             self.next_index.eq(following.index),
         ]
         m.d.sync += self.stepping.eq(self.valid)
@@ -91,9 +91,8 @@ class PoolWalker(wiring.Component):
                 after.eq(following),
                 self.step.first.eq(Mux(maximum, (now.row == 0) & (now.col == 0), ~average | ~now.begun)),
                 self.step.sum.eq(average),
-                self.step.keep.eq(single & (now.index != 0)),
-                self.step.fetch.eq(maximum & ~single & (last_col | self.row_end)),
-                self.step.store.eq(maximum & ~single & last_col & ~last_row),
+                self.step.fetch.eq(self.fetch),
+                self.step.store.eq(self.fetch & ~last_row),
                 self.step.index.eq(now.index),
                 self.step.write.eq(self.write),
                 self.step.last_of_sum.eq(average & self.block_end),
@@ -129,7 +128,7 @@ class PoolLane(wiring.Component):
             m.d.sync += self.partial.eq(Mux(self.step.first, 0, self.partial) + self.value)
         with m.Elif(self.stepping & self.step.fetch):
             m.d.sync += self.partial.eq(self.line)
-        with m.Elif(self.stepping & ~self.step.keep):
+        with m.Elif(self.stepping):
             m.d.sync += self.partial.eq(self.result)
         return m
 
@@ -141,11 +140,11 @@ class Pooling(wiring.Component):
     ``row_end``, ``block_end`` and ``end`` the last of a row, of a block and of the instruction; with them come
     the instruction's ``out_cols`` and ``window``, its ``factor`` with the values themselves. ``write`` and
     ``row_done`` tell the addresses' walker at once whether a vector is written with this result, and whether
-    the row of windows is done. ``results`` are to be written in a cycle of ``result_valid``; ``done`` with or behind an
-    instruction's last one.
+    the row of windows is done. ``results`` are to be written in a cycle of ``result_valid``; ``done`` with an instruction's
+    last one.
 
     A mean is written ``mean_latency(cols)`` cycles after the last value of its sum would be. Until then no other value may come:
-    ``fault`` says that one did. A row of two windows of a single column needs a third value between two rows.
+    ``fault`` says that one did. Windows of a maximum fill the rows and columns of results; those of one column have one row.
     """
 
     def __init__(self, cols: int) -> None:
@@ -190,12 +189,13 @@ class Pooling(wiring.Component):
         end = Signal()
         m.d.sync += end.eq(self.valid & self.end)
 
-        # The next window's partial maximum is read a cycle before the last value ahead of the window takes its place.
+        # The next window's partial maximum is read a cycle before the last value ahead of the window takes its place. That
+        # is never in the cycle of a write; a block RAM would need logic for both at once.
         m.submodules.line = line = memory.Memory(shape=8 * self._cols, depth=POOL_COLUMNS, init=[])
         read, write = line.read_port(), line.write_port()
         m.d.comb += [
             read.addr.eq(walker.next_index),
-            read.en.eq(self.valid),
+            read.en.eq(walker.fetch & ~write.en),
             write.addr.eq(step.index),
             write.data.eq(self.results),
             write.en.eq(walker.stepping & step.store),

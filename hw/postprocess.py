@@ -133,8 +133,7 @@ class PostProcessor(wiring.Component):
     - ``tables``: always taken. Nothing here keeps them apart from results in flight: no entry may change from the first
       sum of an instruction with ``residual`` until its ``done``.
     - ``residuals``: a vector for each sum of an instruction with ``residual``, in their order, no later than the sum.
-    - ``done``: in the cycle of an instruction's last write, or later if it is a maximum pool whose windows leave out its last
-      results.
+    - ``done``: in the cycle of an instruction's last write.
     - ``fault``: a pulse if one of these promises was broken: no context, constants or residual, too many residuals, or
       a result while a mean was on its way.
     """

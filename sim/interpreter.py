@@ -335,6 +335,6 @@ def _pooled(fields: Fields, result: Ints) -> Ints:
         return (total * fields["pool_multiplier"] + (1 << shift - 1)) >> shift
     rows, columns = pooled_size(fields)
     high, wide = fields["pool_rows"], fields["pool_cols"]
-    windows = result[: rows * high, : columns * wide].reshape(rows, high, columns, wide, -1)
+    windows = result.reshape(rows, high, columns, wide, -1)
     largest: Ints = windows.max(axis=(1, 3))
     return largest

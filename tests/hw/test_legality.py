@@ -81,9 +81,9 @@ MEAN = {"pool": Pool.AVERAGE}
     ("fields", "message"),
     [
         (POOLED | {"pool_rows": 0}, "pool_rows: 0 is not at least 1"),
-        (POOLED | {"pool_rows": 5}, "pool_rows: 5 is more than the 4 results"),
-        (POOLED | {"pool_cols": 5}, "pool_cols: 5 is more than the 4 results"),
-        (POOLED | {"pool_cols": 1, "out_cols": 2}, "pool_cols: two columns of windows of width 1"),
+        (POOLED | {"pool_rows": 5}, "pool_rows: 4 results are not whole windows of 5"),
+        (POOLED | {"pool_cols": 3}, "pool_cols: 4 results are not whole windows of 3"),
+        (POOLED | {"pool_cols": 1}, "pool_cols: 1 with windows of 2 rows"),
         (POOLED | {"pool_rows": 1, "pool_cols": 1, "out_rows": 1, "out_cols": 65}, "pool_cols: 65 windows side by side"),
         (MEAN | {"out_rows": 1, "out_cols": 513, "taps_y": 1, "taps_x": 1, "channels": 1}, "pool: the mean of 513 pixels"),
         (MEAN | {"taps_y": 1, "taps_x": 1, "channels": 1}, "pool: 0 cycles between the results of two blocks"),

@@ -36,7 +36,9 @@ def random_pool(rng, rows, cols):
     pool = rng.choice([Pool.NONE, Pool.NONE, Pool.MAX, Pool.AVERAGE])
     fields = {"pool": pool, "pool_rows": 0, "pool_cols": 0, "pool_multiplier": 0, "pool_shift": 0}
     if pool is Pool.MAX:
-        fields |= {"pool_rows": rng.randint(1, rows), "pool_cols": rng.randint(1, cols)}
+        wide = rng.choice([n for n in range(1, cols + 1) if cols % n == 0])
+        high = rng.choice([n for n in range(1, rows + 1) if rows % n == 0 and (n == 1 or wide > 1)])
+        fields |= {"pool_rows": high, "pool_cols": wide}
     elif pool is Pool.AVERAGE:
         fields |= {"pool_multiplier": rng.randint(0, 2**17 // (rows * cols)), "pool_shift": rng.randrange(4)}
     return fields
@@ -45,7 +47,7 @@ def random_pool(rng, rows, cols):
 def random_instruction(rng, cols, residual, pooling=False):
     minimum, maximum = ordered(rng)
     res_minimum, res_maximum = ordered(rng)
-    out_rows, out_cols, blocks = rng.choice([(1, 1, 1), (1, 1, 3), (5, 1, 1), (1, 7, 2), (6, 3, 1), (2, 5, 2)])
+    out_rows, out_cols, blocks = rng.choice([(1, 1, 1), (1, 1, 3), (5, 1, 1), (1, 7, 2), (6, 3, 1), (2, 6, 2)])
     instruction = Instruction({
         "rounding": rng.choice(list(Rounding)), "zero_point": rng.randint(-128, 127), "minimum": minimum,
         "maximum": maximum, "residual": int(residual and rng.random() < 0.6), "res_tie": rng.choice([0, 1, rng.randrange(64)]),

@@ -40,7 +40,7 @@ def source(builder: NetworkBuilder, kind: str, height: int, width: int, channels
 @pytest.mark.parametrize("kind", ["dense", "packed", "depthwise", "add"])
 @pytest.mark.parametrize(
     ("height", "width", "window"),
-    [(8, 8, 2), (9, 7, 2), (7, 9, 3), (12, 8, (3, 1)), (5, 12, (1, 4)), (6, 6, 6), (25, 10, (2, 5)), (17, 3, 2)],
+    [(8, 8, 2), (9, 7, 2), (7, 9, 3), (12, 8, (3, 8)), (5, 12, (1, 4)), (6, 6, 6), (25, 10, (2, 5)), (17, 3, 2)],
 )
 def test_maximum(kind, height, width, window, params):
     builder = NetworkBuilder(height)
@@ -121,12 +121,12 @@ def test_batches():
 
 @pytest.mark.parametrize("case", [
     "another reader", "overlapping", "padded", "not whole", "clamped mean", "many pixels", "no pooling",
-    "accumulators", "narrow", "an output",
+    "accumulators", "narrow", "an output", "cut operand",
 ])  # fmt: skip
 def test_what_is_not_fused(case):
     builder = NetworkBuilder()
     image = builder.input(1, *((24, 24) if case == "many pixels" else (12, 12)), 8)
-    taken = builder.conv(image, 8, 3, stride=(1, 6) if case == "narrow" else 1)
+    taken = builder.conv(image, 8, 3)
     params = PARAMS
     outputs = []
     match case:
@@ -142,6 +142,8 @@ def test_what_is_not_fused(case):
             output = builder.average(taken, builder.tensors[taken].shape[1:3])
         case "narrow":
             output = builder.maximum(taken, (2, 1), stride=(2, 1))
+        case "cut operand":
+            output = builder.maximum(builder.add(taken, image), 5, stride=5)
         case _:
             output = builder.maximum(taken, 2, stride=2)
     if case == "an output":
