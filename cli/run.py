@@ -48,7 +48,7 @@ __all__ = ["input_specs", "run_command"]
 )
 @json_option
 @click.option(
-    "--no-fuse", is_flag=True, help="Keep additions apart from the layers before them; compare those in RTL too."
+    "--no-fuse", is_flag=True, help="Keep additions and pools apart from the layers before them; compare those in RTL too."
 )
 @click.option(
     "--latency",

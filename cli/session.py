@@ -63,7 +63,7 @@ class Case:
 class Session:
     """A network on an accelerator, ready to run cases.
 
-    `model` is a graph to compile for `params`, with additions fused if `fuse`, or a program made for them. `memory` is
+    `model` is a graph to compile for `params`, with additions and pools fused if `fuse`, or a program made for them. `memory` is
     the external memory of the simulation and of the prediction. Raises `UnsupportedError` for a network that cannot be
     compiled.
     """

@@ -49,7 +49,7 @@ class Accelerator(wiring.Component):
         # Control and external memory.
         controller = block("controller", Controller(
             params.rows, params.cols, params.axi_bytes,
-            depthwise=params.depthwise, packed=params.packed, residual=params.residual,
+            depthwise=params.depthwise, packed=params.packed, residual=params.residual, pooling=params.pooling,
         ))  # fmt: skip
         counts = block("token_counts", TokenCounts())
         watchdog = block("watchdog", Watchdog())
@@ -83,7 +83,7 @@ class Accelerator(wiring.Component):
         ))  # fmt: skip
         postprocessor = block("postprocessor", PostProcessor(
             cols=params.cols, vector=params.vector, units=params.units, address_bits=len(scratchpad.results.address),
-            residual=params.residual,
+            residual=params.residual, pooling=params.pooling,
         ))  # fmt: skip
         for mine, theirs in zip(compute.ports, scratchpad.ports, strict=True):
             connect(m, mine, theirs)

@@ -117,10 +117,10 @@ class Controller(wiring.Component):
 
     def __init__(
         self, rows: int, cols: int, axi_bytes: int, *, depthwise: bool = True, packed: bool = True,
-        residual: bool = True, queue_depth: int = 4,
+        residual: bool = True, pooling: bool = True, queue_depth: int = 4,
     ):  # fmt: skip
         self._rows, self._cols, self._axi_bytes = rows, cols, axi_bytes
-        self._depthwise, self._packed, self._residual = depthwise, packed, residual
+        self._depthwise, self._packed, self._residual, self._pooling = depthwise, packed, residual, pooling
         self._queue_depth = queue_depth
         self._sub_bits = (max(rows, cols) // min(rows, cols)).bit_length() - 1
         super().__init__(
@@ -268,6 +268,7 @@ class Controller(wiring.Component):
         tiles = weights.stream == isa.Stream.TILES
         depthwise, packed = compute.mode == isa.Mode.DEPTHWISE, compute.mode == isa.Mode.PACKED
         dense = compute.mode == isa.Mode.DENSE
+        maximum, average = compute.pool == isa.Pool.MAX, compute.pool == isa.Pool.AVERAGE
         counts = ("blocks", "taps_y", "taps_x", "channels", "out_rows", "out_cols", "stride_y", "stride_x")
         checks = {
             isa.Opcode.END: end.unused.any(),
@@ -290,6 +291,8 @@ class Controller(wiring.Component):
                 depthwise & ((compute.group > self._rows) | (compute.period == 0)),
                 packed & ((compute.group > max(self._rows, self._cols)) | compute.residual),
                 0 if self._residual else compute.residual,
+                (compute.pool != isa.Pool.NONE) & ~((maximum | average) & self._pooling),
+                maximum & zero(compute, "pool_rows", "pool_cols"),
             ),
         }
         checks[isa.Opcode.LOAD] = checks[isa.Opcode.STORE] = Cat(

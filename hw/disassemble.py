@@ -1,7 +1,7 @@
 """Programs as text: a line per instruction, and notes that say which layer and tensor it belongs to."""
 
 from .encoding import Fields
-from .isa import CONSTANT_VECTORS, Combine, Mode, Opcode, Rounding, Stream
+from .isa import CONSTANT_VECTORS, POOL_SHIFT, Combine, Mode, Opcode, Pool, Rounding, Stream
 from .program import Program
 
 __all__ = ["describe", "disassemble"]
@@ -100,7 +100,11 @@ def _compute(fields: Fields) -> str:
         parts.append("single")
     if f["residual"]:
         parts.append(
-            f"residual @{f['res_bank']}:{f['res_address']} offset {f['res_offset']} shift {f['res_shift']}"
-            f" tie {f['res_tie']} zero {f['res_zero_point']} {f['res_minimum']}..{f['res_maximum']}"
+            f"residual @{f['res_bank']}:{f['res_address']} row {f['res_row_step']} offset {f['res_offset']}"
+            f" shift {f['res_shift']} tie {f['res_tie']} zero {f['res_zero_point']} {f['res_minimum']}..{f['res_maximum']}"
         )
+    if f["pool"] is Pool.MAX:
+        parts.append(f"max pool {f['pool_rows']}x{f['pool_cols']}")
+    elif f["pool"] is Pool.AVERAGE:
+        parts.append(f"average pool multiplier {f['pool_multiplier']} shift {POOL_SHIFT + f['pool_shift']}")
     return "; ".join(parts)

@@ -13,8 +13,8 @@ from amaranth.lib import data, enum
 
 __all__ = [
     "BASES", "COMPUTE", "CONSTANT_VECTORS", "DATA_BASES", "END", "FORMATS", "HEADER", "INSTRUCTION_BITS", "INSTRUCTION_BYTES",
-    "TABLE_BYTES", "TABLE_ENTRIES", "TRANSFER", "WEIGHTS", "Base", "Combine", "ErrorCode", "Mode", "Opcode", "Rounding",
-    "Stream",
+    "POOL_COLUMNS", "POOL_PIXELS", "POOL_SHIFT", "TABLE_BYTES", "TABLE_ENTRIES", "TRANSFER", "WEIGHTS", "Base", "Combine",
+    "ErrorCode", "Mode", "Opcode", "Pool", "Rounding", "Stream",
 ]  # fmt: skip
 
 INSTRUCTION_BITS = 512
@@ -26,6 +26,15 @@ CONSTANT_VECTORS = 9
 TABLE_ENTRIES = 256
 TABLE_BYTES = 8 * TABLE_ENTRIES
 """Residual tables: for each index 0 to 255 (the operand as an unsigned byte) an int32 of table A, then one of table B."""
+
+POOL_COLUMNS = 64
+"""Windows side by side that a maximum pool can have."""
+
+POOL_PIXELS = 512
+"""Pixels that an average pool can have."""
+
+POOL_SHIFT = 16
+"""Least right shift behind an average pool's multiplier; `pool_shift` counts from there."""
 
 
 class Opcode(enum.Enum, shape=4):
@@ -77,6 +86,14 @@ class Rounding(enum.Enum, shape=1):
 
     DOUBLE = 0
     SINGLE = 1
+
+
+class Pool(enum.Enum, shape=2):
+    """What becomes of a COMPUTE's results before they are written."""
+
+    NONE = 0
+    MAX = 1  # the largest of each window, windows side by side
+    AVERAGE = 2  # the mean of all pixels
 
 
 class ErrorCode(enum.Enum, shape=4):
@@ -176,7 +193,7 @@ COMPUTE = data.StructLayout({
     "height": unsigned(12),  # of the image: a tap outside reads `pad`
     "width": unsigned(12),
     "pad": signed(8),  # the input's zero point (-128 in a max pool)
-    # Output image: written from its first pixel on, one block of cols bytes after the other.
+    # Output image (the pooled one): written from its first pixel on, one block of cols bytes after the other.
     "out_address": unsigned(16),
     "out_bank": unsigned(2),
     "out_row_step": unsigned(16),
@@ -185,9 +202,17 @@ COMPUTE = data.StructLayout({
     "zero_point": signed(8),
     "minimum": signed(8),
     "maximum": signed(8),
-    # Residual: an image with the output's steps; clamp(zero point + (A[x] + B[residual] + offset - tie * (sum < 0)) >> shift)
+    # Pool, behind the residual addition: MAX of windows of `pool_rows` x `pool_cols` results, or AVERAGE of all results of a
+    # block, (sum * pool_multiplier) / 2**(POOL_SHIFT + pool_shift) to the nearest, halves upwards.
+    "pool": Pool,
+    "pool_rows": unsigned(6),  # MAX: 1 .. ; out_rows is a multiple
+    "pool_cols": unsigned(6),  # MAX: 2 .. , or 1 if pool_rows is 1; out_cols is a multiple
+    "pool_multiplier": unsigned(17),
+    "pool_shift": unsigned(4),
+    # Residual: an image with the output's x step; clamp(zero point + (A[x] + B[residual] + offset - tie * (sum < 0)) >> shift)
     "res_address": unsigned(16),
     "res_bank": unsigned(2),
+    "res_row_step": unsigned(16),
     "res_shift": unsigned(5),
     "res_tie": unsigned(6),
     "res_offset": signed(28),
@@ -196,7 +221,8 @@ COMPUTE = data.StructLayout({
     "res_maximum": signed(8),
     "unused": unsigned(
         INSTRUCTION_BITS - 64 - 5 - 12 - 8 - 8 - 12 - 12 - 12 - 6 - 6 - 6 - 12 - 16 - 2 - 16 - 16 - 16 - 5 - 6 - 4 - 4
-        - 12 - 12 - 12 - 12 - 8 - 16 - 2 - 16 - 16 - 8 - 8 - 8 - 16 - 2 - 5 - 6 - 28 - 8 - 8 - 8
+        - 12 - 12 - 12 - 12 - 8 - 16 - 2 - 16 - 16 - 8 - 8 - 8
+        - 2 - 6 - 6 - 17 - 4 - 16 - 2 - 16 - 5 - 6 - 28 - 8 - 8 - 8
     ),
 })  # fmt: skip
 """One rectangle of an output image, in all its output channels."""

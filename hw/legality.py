@@ -4,13 +4,24 @@ from collections import deque
 from collections.abc import Callable
 
 from .encoding import Fields
-from .isa import CONSTANT_VECTORS, DATA_BASES, TABLE_BYTES, Base, Mode, Opcode, Stream
+from .isa import (
+    CONSTANT_VECTORS,
+    DATA_BASES,
+    POOL_COLUMNS,
+    POOL_PIXELS,
+    TABLE_BYTES,
+    Base,
+    Mode,
+    Opcode,
+    Pool,
+    Stream,
+)
 from .params import BANKS, Parameters
 from .program import AcceleratorRun, Program, ProgramError
 
 __all__ = [
-    "STREAM_ALIGNMENT", "WEIGHTS_BETWEEN", "check_fields", "minimum_period", "resolve_wait", "stream_bytes",
-    "tile_rows", "verify_program",
+    "STREAM_ALIGNMENT", "WEIGHTS_BETWEEN", "check_fields", "check_pool", "minimum_period", "pooled_size", "resolve_wait",
+    "stream_bytes", "tile_rows", "verify_program",
 ]  # fmt: skip
 
 STREAM_ALIGNMENT = 16
@@ -40,6 +51,17 @@ def minimum_period(fields: Fields) -> int:
         last = min(fields["width"] - 1, first + span + fields["group"] - 1)
         period = max(period, last - max(0, first) + 1)
     return period
+
+
+def pooled_size(fields: Fields) -> tuple[int, int]:
+    """Rows and columns of the pixels that a COMPUTE writes."""
+    match fields["pool"]:
+        case Pool.MAX:
+            return fields["out_rows"] // fields["pool_rows"], fields["out_cols"] // fields["pool_cols"]
+        case Pool.AVERAGE:
+            return 1, 1
+        case _:
+            return fields["out_rows"], fields["out_cols"]
 
 
 def tile_rows(fields: Fields) -> tuple[int, ...]:
@@ -126,10 +148,34 @@ def _check_compute(fields: Fields, params: Parameters) -> None:
         f"out_rows: {size} pixels in {passes} passes exceed the accumulator's depth of {params.accumulator_depth}",
     )
     _require(not fields["residual"] or params.residual, "residual: the accelerator has no tables")
+    if fields["pool"] is not Pool.NONE:
+        check_pool(fields, params)
     if fields["mode"] is Mode.DEPTHWISE:
         _check_depthwise(fields, params)
     elif fields["mode"] is Mode.PACKED:
         _check_packed(fields, params)
+
+
+def check_pool(fields: Fields, params: Parameters) -> None:
+    """Raise ``ValueError`` if the pool of a COMPUTE, which has one, does not fit its loops (architecture: Pools)."""
+    _require(params.pooling, "pool: the accelerator has no `pooling`")
+    rows, columns = fields["out_rows"], fields["out_cols"]
+    if fields["pool"] is Pool.AVERAGE:
+        size = rows * columns
+        _require(size <= POOL_PIXELS, f"pool: the mean of {size} pixels, more than {POOL_PIXELS}")
+        between = (fields["taps_y"] * fields["taps_x"] * fields["channels"] - 1) * size
+        _require(
+            fields["blocks"] == 1 or between >= params.cols + 2,
+            f"pool: {between} cycles between the results of two blocks are less than a mean's {params.cols + 2}",
+        )
+        return
+    _at_least_one(fields, "pool_rows", "pool_cols")
+    for name, size in (("pool_rows", rows), ("pool_cols", columns)):
+        _require(size % fields[name] == 0, f"{name}: {size} results are not whole windows of {fields[name]}")
+    windows = columns // fields["pool_cols"]
+    _require(windows <= POOL_COLUMNS, f"pool_cols: {windows} windows side by side are more than {POOL_COLUMNS}")
+    narrow = fields["pool_cols"] == 1 < fields["pool_rows"]
+    _require(not narrow, f"pool_cols: 1 with windows of {fields['pool_rows']} rows")
 
 
 def _check_depthwise(fields: Fields, params: Parameters) -> None:
@@ -168,14 +214,15 @@ def _check_packed(fields: Fields, params: Parameters) -> None:
 def verify_program(program: Program) -> None:
     """Raise `ProgramError` naming the instruction if the program is not one that its accelerator can run.
 
-    Checked: fields, memory regions, END, tokens (they point backwards), and that the weight stream brings what each
-    COMPUTE takes, no further ahead than the queues reach. What lies in the scratchpad at the time is checked by
-    `sim/hazards.py` and the interpreter.
+    Checked: fields, memory regions, END, tokens (they point backwards, and the COMPUTE behind an average pool waits for
+    it), and that the weight stream brings what each COMPUTE takes, no further ahead than the queues reach. What lies in the
+    scratchpad at the time is checked by `sim/hazards.py` and the interpreter.
     """
     counts = dict.fromkeys((Opcode.LOAD, Opcode.COMPUTE, Opcode.STORE), 0)
     streams = 0
     blocks: deque[tuple[int, tuple[int, ...]]] = deque()  # the number of their WEIGHTS, and their tiles
     tables = ended = False
+    averages = 0  # the count of the last COMPUTE, if it is an average pool
     for index, (opcode, fields) in enumerate(program.decoded()):
         try:
             _require(not ended, "comes after END")
@@ -195,6 +242,9 @@ def verify_program(program: Program) -> None:
             elif opcode is Opcode.WEIGHTS:
                 tables = True
             elif opcode is Opcode.COMPUTE:
+                known = resolve_wait(fields["wait_compute"], counts[opcode])
+                _require(known >= averages, f"wait_compute: the average pool before it is number {averages}")
+                averages = counts[opcode] + 1 if fields["pool"] is Pool.AVERAGE else 0
                 _require(tables or not fields["residual"], "residual: no TABLES came before")
                 wanted = tile_rows(fields)
                 for _ in range(fields["blocks"]):

@@ -20,7 +20,7 @@ class Parameters:
     size of the activation memory in KiB, ``accumulator_depth`` the number of partial sums per column, ``axi_bits`` the width
     of the external memory port, ``weight_fifo_bytes`` the depth of the weight stream. ``depthwise`` adds the pixel buses
     (depthwise convolutions, pools, stand-alone additions), ``packed`` the gathering of bytes for inputs of few channels,
-    ``residual`` the tables that add a second operand.
+    ``residual`` the tables that add a second operand, ``pooling`` the pools behind other layers, in the same pass.
 
     Raises ``ValueError`` naming the field, the value and the legal range.
     """
@@ -34,6 +34,7 @@ class Parameters:
     depthwise: bool = True
     packed: bool = True
     residual: bool = True
+    pooling: bool = True
 
     def __post_init__(self) -> None:
         for name in ("rows", "cols"):
@@ -46,7 +47,7 @@ class Parameters:
         _require("accumulator_depth", self.accumulator_depth, (64, 128, 256, 512, 1024, 2048))
         _require("axi_bits", self.axi_bits, (32, 64, 128))
         _require("weight_fifo_bytes", self.weight_fifo_bytes, tuple(1 << n for n in range(10, 16)))
-        for name in ("depthwise", "packed", "residual"):
+        for name in ("depthwise", "packed", "residual", "pooling"):
             _require(name, getattr(self, name), (False, True))
 
     @property

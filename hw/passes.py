@@ -225,7 +225,7 @@ class PassWalker(wiring.Component):
             m.d.comb += [
                 out.res_address.eq(res_address),
                 out.res_bank.eq(ins.res_bank),
-                out.res_row_step.eq(ins.out_row_step),
+                out.res_row_step.eq(ins.res_row_step),
                 out.res_x_step.eq(ins.out_x_step),
             ]
         return m

@@ -8,8 +8,10 @@ from amaranth.lib import data, fifo, memory, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from .isa import COMPUTE, CONSTANT_VECTORS
+from .pool import POOL_FACTOR, POOL_WINDOW, Pooling
 from .requant import RequantLane
 from .residual import TABLE_PAIR, ResidualLane
+from .write_walker import WriteWalker
 
 __all__ = ["CONTEXT", "CONTEXTS", "RING_BLOCKS", "PostProcessor", "SumSignature", "WriteSignature"]
 
@@ -25,6 +27,7 @@ CONTEXT = data.StructLayout({
         "rounding", "zero_point", "minimum", "maximum",
         "residual", "res_tie", "res_offset", "res_shift", "res_zero_point", "res_minimum", "res_maximum",
         "out_cols", "out_address", "out_bank", "out_row_step", "out_x_step",
+        "pool", "pool_rows", "pool_cols", "pool_multiplier", "pool_shift",
     )
 })  # fmt: skip
 """The fields of a COMPUTE instruction that its results need."""
@@ -117,81 +120,13 @@ class ConstantRing(wiring.Component):
         return m
 
 
-class WriteWalker(wiring.Component):
-    """Unit addresses of results in order: output columns, rows, then blocks ``block_units`` apart.
-
-    Each ``valid`` result is at ``bank`` and ``address`` a cycle later. ``first`` marks an instruction's first result,
-    ``block_end`` the last of a block; ``out_*`` are the instruction's.
-    """
-
-    valid: In(1)
-    first: In(1)
-    block_end: In(1)
-
-    out_cols: In(COMPUTE["out_cols"].shape)
-    out_address: In(16)
-    out_bank: In(2)
-    out_row_step: In(16)
-    out_x_step: In(16)
-
-    bank: Out(2)
-    address: Out(16)
-
-    FIELDS = ("out_cols", "out_address", "out_bank", "out_row_step", "out_x_step")
-
-    def __init__(self, block_units: int) -> None:
-        self._block_units = block_units
-        super().__init__()
-
-    def elaborate(self, platform: object) -> Module:
-        m = Module()
-
-        place = data.StructLayout({"block": 16, "row": 16, "pixel": 16, "bank": 2, "left": self.out_cols.shape()})
-        now, after = Signal(place), Signal(place)
-        m.d.comb += now.eq(after)
-        with m.If(self.first):
-            m.d.comb += [
-                now.block.eq(self.out_address),
-                now.row.eq(self.out_address),
-                now.pixel.eq(self.out_address),
-                now.bank.eq(self.out_bank),
-                now.left.eq(self.out_cols),
-            ]
-
-        next_block = (now.block + self._block_units)[:16]
-        next_row = (now.row + Mux(now.bank == 3, self.out_row_step, 0))[:16]
-        with m.If(self.valid):
-            m.d.sync += [
-                self.bank.eq(now.bank),
-                self.address.eq(now.pixel),
-                after.eq(now),
-                after.pixel.eq(now.pixel + self.out_x_step),
-                after.left.eq(now.left - 1),
-            ]
-            with m.If(self.block_end):
-                m.d.sync += [
-                    after.block.eq(next_block),
-                    after.row.eq(next_block),
-                    after.pixel.eq(next_block),
-                    after.bank.eq(self.out_bank),
-                    after.left.eq(self.out_cols),
-                ]
-            with m.Elif(now.left == 1):
-                m.d.sync += [
-                    after.row.eq(next_row),
-                    after.pixel.eq(next_row),
-                    after.bank.eq(now.bank + 1),
-                    after.left.eq(self.out_cols),
-                ]
-        return m
-
-
 class PostProcessor(wiring.Component):
-    """A vector of ``cols`` sums in, a write of ``cols`` bytes out ``latency(residual)`` cycles later, one per cycle.
+    """A vector of ``cols`` sums in, a write of ``cols`` bytes out ``latency(residual)`` cycles later, one per cycle; of
+    pooled results, as `Pooling` says.
 
     ``vector`` is the bytes of a scratchpad word, ``units`` its units; ``cols`` is a word or a unit. ``address_bits`` is
     the width of a word address. ``residual`` builds the residual tables; without it there are no ports
-    ``tables`` and ``residuals``. ``depth`` is how many residual vectors can wait for their results.
+    ``tables`` and ``residuals``. ``pooling`` builds the pools. ``depth`` is how many residual vectors can wait for their results.
 
     - ``contexts``: one per instruction, in order, at least a cycle before its first sum; ``CONTEXTS`` fit.
     - ``constants``: the last vector of a block at least a cycle before the block's first sum; ``RING_BLOCKS`` fit.
@@ -199,18 +134,21 @@ class PostProcessor(wiring.Component):
       sum of an instruction with ``residual`` until its ``done``.
     - ``residuals``: a vector for each sum of an instruction with ``residual``, in their order, no later than the sum.
     - ``done``: in the cycle of an instruction's last write.
-    - ``fault``: a pulse if one of these promises was broken: no context, constants or residual, or too many residuals.
+    - ``fault``: a pulse if one of these promises was broken: no context, constants or residual, too many residuals, or
+      a result while a mean was on its way.
     """
 
     def __init__(
-        self, *, cols: int, vector: int, units: int, address_bits: int, residual: bool = True, depth: int = 128
-    ) -> None:
+        self, *, cols: int, vector: int, units: int, address_bits: int, residual: bool = True, pooling: bool = True,
+        depth: int = 128,
+    ) -> None:  # fmt: skip
         if vector % units or cols not in (vector, vector // units):
             raise ValueError(f"cols: {cols} is neither a vector of {vector} bytes nor one of its {units} units")
         self._cols = cols
         self._vector = vector
         self._units = units
         self._residual = residual
+        self._pooling = pooling
         self._depth = depth
         operands = {
             "tables": In(stream.Signature(TABLE_PAIR)),
@@ -253,7 +191,6 @@ class PostProcessor(wiring.Component):
             marks[0].block_end.eq(self.sums.block_end),
             marks[0].end.eq(self.sums.valid & self.sums.end),
             marks[0].slot.eq(begun[:-1]),
-            self.done.eq(marks[-1].end),
         ]
         push = self.contexts.valid & self.contexts.ready
         m.d.sync += [
@@ -304,9 +241,8 @@ class PostProcessor(wiring.Component):
         if self._residual:
             values, residual_fault = self._add_residuals(m, values, marks, field)
             fault = fault | residual_fault
-        m.d.sync += self.fault.eq(fault)
 
-        m.submodules.walker = walker = WriteWalker(self._cols * self._units // self._vector)
+        m.submodules.walker = walker = WriteWalker(self._cols * self._units // self._vector, pooling=self._pooling)
         walk = marks[latency - 1]
         m.d.comb += [
             walker.valid.eq(walk.valid),
@@ -315,11 +251,32 @@ class PostProcessor(wiring.Component):
         ]
         for name in WriteWalker.FIELDS:
             m.d.comb += getattr(walker, name).eq(field(name, context[name], latency - 1))
+        if self._pooling:
+            m.submodules.pooling = pooling = Pooling(self._cols)
+            m.d.comb += [
+                pooling.valid.eq(walk.valid),
+                pooling.first.eq(walk.first),
+                pooling.row_end.eq(walker.row_end),
+                pooling.block_end.eq(walk.block_end),
+                pooling.end.eq(walk.end),
+                pooling.out_cols.eq(walker.out_cols),
+                *(pooling.window[name].eq(field(name, context[name], latency - 1)) for name in POOL_WINDOW.members),
+                *(pooling.factor[name].eq(field(name, context[name], latency)) for name in POOL_FACTOR.members),
+                pooling.values.eq(values),
+                walker.write.eq(pooling.write),
+                walker.row_done.eq(pooling.row_done),
+            ]
+            values, valid, done = pooling.results, pooling.result_valid, pooling.done
+            fault = fault | pooling.fault
+        else:
+            valid, done = marks[-1].valid, marks[-1].end
+        m.d.comb += self.done.eq(done)
+        m.d.sync += self.fault.eq(fault)
 
         copies = self._vector // self._cols
         sub_bits = (self._units - 1).bit_length()
         m.d.comb += [
-            self.writes.valid.eq(marks[-1].valid),
+            self.writes.valid.eq(valid),
             self.writes.bank.eq(walker.bank),
             self.writes.address.eq(walker.address[sub_bits:]),
             self.writes.data.eq(values.as_value().replicate(copies)),

@@ -1,11 +1,18 @@
 """Requantization constants that divide a sum by a count the way TensorFlow Lite's AVERAGE_POOL_2D and MEAN do."""
 
-from ..hw.isa import Rounding
+import functools
 
-__all__ = ["average", "find_average"]
+import numpy as np
+
+from ..hw.isa import POOL_PIXELS, POOL_SHIFT, Rounding
+
+__all__ = ["average", "find_average", "find_pool_average"]
 
 _MULTIPLIER_BITS = 31
 _SHIFT_LIMIT = 62
+
+_POOL_MULTIPLIER_BITS = 17
+_POOL_SHIFTS = 16
 
 
 def average(total: int, count: int) -> int:
@@ -27,6 +34,26 @@ def find_average(count: int) -> tuple[int, int, Rounding] | None:
     shift = min(_MULTIPLIER_BITS - 2 + count.bit_length(), _SHIFT_LIMIT)
     multiplier = (1 << shift) // count + 1
     return (multiplier, shift, Rounding.SINGLE) if _is_average(count, multiplier, shift) else None
+
+
+@functools.cache
+def find_pool_average(count: int) -> tuple[int, int] | None:
+    """`pool_multiplier` and `pool_shift` of a COMPUTE whose AVERAGE is `average` for every sum of ``count`` int8 values.
+
+    Each candidate is tried on all sums from -128 to 127 times ``count``. None if there is none; beyond POOL_PIXELS there
+    never is.
+    """
+    if not 1 <= count <= POOL_PIXELS:
+        return None
+    totals = np.arange(-128 * count, 127 * count + 1, dtype=np.int64)
+    means = np.sign(totals) * ((np.abs(totals) + count // 2) // count)
+    for shift in range(_POOL_SHIFTS):
+        places = POOL_SHIFT + shift
+        for multiplier in ((1 << places) // count + 1, (1 << places) // count):
+            fits = 0 < multiplier < 1 << _POOL_MULTIPLIER_BITS
+            if fits and np.array_equal((totals * multiplier + (1 << places - 1)) >> places, means):
+                return multiplier, shift
+    return None
 
 
 def _is_average(count: int, multiplier: int, shift: int) -> bool:

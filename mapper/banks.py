@@ -61,7 +61,7 @@ def shares_place(network: Network, layer: Layer, source: str) -> bool:
     That needs the same layout, no later reader, and no step that reads the place of a pixel already written. Only
     computed images are replaced: one that is loaded may still be on its way while the layer works on its first rows.
     """
-    if all(source != other.output for other in network.layers):
+    if layer.pooled is not None or all(source != other.output for other in network.layers):
         return False
     if network.images[source].layout != network.images[layer.output].layout or layer.batch != 1:
         return False

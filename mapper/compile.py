@@ -10,6 +10,7 @@ from .banks import choose_banks
 from .describe import external_tensors, host_steps, host_tensors, layer_table, on_chip_images
 from .emit import emit
 from .fuse import fuse as fuse_additions
+from .fuse_pool import fuse_pools
 from .ir import Graph
 from .layer import Network
 from .legalize import legalize
@@ -37,7 +38,7 @@ class Compilation:
 def compile_model(graph: Graph, params: Parameters, *, fuse: bool = True) -> Program:
     """Compile a graph for an accelerator. The same graph and parameters always give the same program.
 
-    `fuse` puts additions into the convolutions before them. Raises `UnsupportedError` for a network that does not fit:
+    `fuse` puts additions and pools into the layers before them. Raises `UnsupportedError` for a network that does not fit:
     in memory, in the fields of an instruction, or because the host would have to work in its middle.
     """
     return compile_steps(graph, params, fuse=fuse).program
@@ -53,6 +54,9 @@ def compile_steps(graph: Graph, params: Parameters, *, fuse: bool = True) -> Com
         verify_network(network)
     network = pack(network, params)
     verify_network(network)
+    if fuse and params.pooling:
+        network = fuse_pools(network, params)
+        verify_network(network)
     tilings = tile(network, params)
     verify_tilings(network, tilings, params)
     banks = choose_banks(network, tilings)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..hw.encoding import encode
-from ..hw.isa import TABLE_BYTES, Base, Mode, Opcode, Stream
+from ..hw.isa import TABLE_BYTES, Base, Mode, Opcode, Pool, Stream
 from ..hw.params import Parameters
 from ..hw.program import TensorInfo
 from .allocate import Allocation, Place
@@ -204,7 +204,7 @@ def _packed_tiles(layer: Layer, tiling: Tiling, params: Parameters) -> tuple[lis
 def _compute(task: Compute, tiling: Tiling, allocation: Allocation, params: Parameters) -> Fields:
     layer, part = task.layer, task.rectangle
     target = allocation.places[layer.output]
-    out_bank, out_address = target.row(part.item * layer.out_size[0] + part.row)
+    out_bank, out_address = target.row(part.item * layer.stored_size[0] + part.row // layer.window[0])
     taps_y, taps_x = taps(layer, tiling)
     return {
         "mode": layer.mode,
@@ -220,7 +220,7 @@ def _compute(task: Compute, tiling: Tiling, allocation: Allocation, params: Para
         "height": layer.size[0],
         "width": layer.size[1],
         "pad": layer.pad,
-        "out_address": out_address + part.column * target.x_step,
+        "out_address": out_address + part.column // layer.window[1] * target.x_step,
         "out_bank": out_bank,
         "out_row_step": target.row_step,
         "out_x_step": target.x_step,
@@ -230,6 +230,7 @@ def _compute(task: Compute, tiling: Tiling, allocation: Allocation, params: Para
         **_walk(task, tiling, allocation.places[layer.input]),
         **_reduction(layer, tiling, params),
         **_residual(task, allocation),
+        **_pool(layer),
     }
 
 
@@ -275,11 +276,23 @@ def _reduction(layer: Layer, tiling: Tiling, params: Parameters) -> Fields:
 
 def _residual(task: Compute, allocation: Allocation) -> Fields:
     residual = task.layer.residual
-    names = ("address", "bank", "shift", "tie", "offset", "zero_point", "minimum", "maximum")
+    names = ("address", "bank", "row_step", "shift", "tie", "offset", "zero_point", "minimum", "maximum")
     if residual is None:
         return {"residual": 0, **{f"res_{name}": 0 for name in names}}
     part, place = task.rectangle, allocation.places[residual.image]
     bank, address = place.row(part.item * task.layer.out_size[0] + part.row)
     address += part.column * place.x_step
-    values = (address, bank, residual.shift, int(residual.tie), residual.offset, residual.zero_point, *residual.clamp)
+    where = (address, bank, place.row_step)
+    values = (*where, residual.shift, int(residual.tie), residual.offset, residual.zero_point, *residual.clamp)
     return {"residual": 1, **{f"res_{name}": value for name, value in zip(names, values, strict=True)}}
+
+
+def _pool(layer: Layer) -> Fields:
+    """A pool behind the layer."""
+    names = ("pool", "pool_rows", "pool_cols", "pool_multiplier", "pool_shift")
+    pooled = layer.pooled
+    if pooled is None:
+        return dict(zip(names, (Pool.NONE, 0, 0, 0, 0), strict=True))
+    if pooled.kind is Pool.MAX:
+        return dict(zip(names, (Pool.MAX, *pooled.window, 0, 0), strict=True))
+    return dict(zip(names, (Pool.AVERAGE, 0, 0, pooled.multiplier, pooled.shift), strict=True))

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..hw.isa import Combine, Mode, Rounding
+from ..hw.isa import Combine, Mode, Pool, Rounding
 
 __all__ = [
     "Constants",
@@ -21,6 +21,7 @@ __all__ = [
     "Load",
     "Network",
     "Pair",
+    "Pooled",
     "Region",
     "Residual",
     "Step",
@@ -90,6 +91,19 @@ class Residual:
     clamp: Pair
 
 
+@dataclass(frozen=True)
+class Pooled:
+    """A pool behind a layer: of windows of so many rows and columns of its results that lie side by side.
+
+    AVERAGE has one window, the whole of an output image, and the constants that `find_pool_average` found.
+    """
+
+    kind: Pool
+    window: Pair
+    multiplier: int = 0
+    shift: int = 0
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Layer:
     """A convolution, dense or depthwise, or what is expressed as one. Pairs are (y, x).
@@ -99,7 +113,8 @@ class Layer:
     first tap of output pixel (oy, ox) lies at `origin + stride * (oy, ox)`; taps outside the image read `pad`.
     `weights` is int8, [kernel y, kernel x, inputs, outputs] when dense and [kernel y, kernel x, channels] when
     depthwise. The regions cover the output. A packed layer is a dense one with one input channel: its columns, in
-    `size` and everything else, are the bytes of an image row.
+    `size` and everything else, are the bytes of an image row. With `pooled` only the windows of the pool are stored, and
+    together they are `out_size`; it is the last thing that the layer does.
     """
 
     operators: tuple[str, ...]
@@ -121,6 +136,7 @@ class Layer:
     combine: Combine = Combine.ADD
     rounding: Rounding = Rounding.DOUBLE
     residual: Residual | None = None
+    pooled: Pooled | None = None
 
     @property
     def name(self) -> str:
@@ -147,7 +163,22 @@ class Layer:
     @property
     def output_layout(self) -> tuple[int, int, int]:
         """Rows, width and channels of the image it makes."""
+        return self.batch * self.stored_size[0], self.stored_size[1], self.outputs
+
+    @property
+    def residual_layout(self) -> tuple[int, int, int]:
+        """Rows, width and channels of the residual operand: of its results, before a pool."""
         return self.batch * self.out_size[0], self.out_size[1], self.outputs
+
+    @property
+    def window(self) -> Pair:
+        """Rows and columns of results that make a stored pixel."""
+        return (1, 1) if self.pooled is None else self.pooled.window
+
+    @property
+    def stored_size(self) -> Pair:
+        """Rows and columns of pixels that are stored of each batch item."""
+        return self.out_size[0] // self.window[0], self.out_size[1] // self.window[1]
 
     @property
     def reads(self) -> tuple[str, ...]:

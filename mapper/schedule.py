@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from ..hw.isa import Opcode
+from ..hw.isa import Opcode, Pool
 from ..hw.params import BANKS, Parameters
 from .allocate import Allocation, Place
 from .layer import Constants, Copy, Layer, Load, Network, Residual, Store
@@ -161,24 +161,28 @@ class _Walk:
 
 def _complete_rows(layer: Layer, remaining: tuple[Rectangle, ...]) -> int:
     """Output rows, counted through the batch, that no remaining rectangle writes to."""
-    rows = (part.item * layer.out_size[0] + part.row for part in remaining)
-    return min(rows, default=layer.batch * layer.out_size[0])
+    height, window = layer.stored_size[0], layer.window[0]
+    rows = (part.item * height + part.row // window for part in remaining)
+    return min(rows, default=layer.batch * height)
 
 
 def synchronize(schedule: Schedule, network: Network, allocation: Allocation, params: Parameters) -> Schedule:
     """The same tasks with the tokens that keep them apart, found from the memory each reads and writes.
 
     Rows are told apart, pixels and channels of a row are not. The array's instructions read and write in order among
-    themselves, except that the results of one come after the reads of the next.
+    themselves, except that the results of one come after the reads of the next, and that the next one behind an average
+    pool must wait for it.
     """
     memory = _Memory(params.bank_words * params.units)
     issued = dict.fromkeys(ENGINES, 0)
-    residual_user = 0
+    residual_user = average = 0
     tasks = []
     for task in schedule.tasks:
         needed = dict.fromkeys(ENGINES, 0)
         if isinstance(task, Tables):
             needed[Opcode.COMPUTE] = residual_user
+        elif isinstance(task, Compute):
+            needed[Opcode.COMPUTE] = average
         reads, writes = accesses(task, network, allocation)
         for other in ENGINES:
             if other is not task.opcode or other is Opcode.COMPUTE:
@@ -195,8 +199,11 @@ def synchronize(schedule: Schedule, network: Network, allocation: Allocation, pa
             issued[task.opcode] += 1
             memory.note(memory.read[task.opcode], reads, issued[task.opcode])
             memory.note(memory.written[task.opcode], writes, issued[task.opcode])
-        if isinstance(task, Compute) and task.layer.residual is not None:
-            residual_user = issued[Opcode.COMPUTE]
+        if isinstance(task, Compute):
+            pooled = task.layer.pooled
+            average = issued[Opcode.COMPUTE] if pooled is not None and pooled.kind is Pool.AVERAGE else 0
+            if task.layer.residual is not None:
+                residual_user = issued[Opcode.COMPUTE]
     return replace(schedule, tasks=tuple(tasks))
 
 
@@ -220,10 +227,11 @@ def accesses(task: Task, network: Network, allocation: Allocation) -> tuple[Exte
     layer, part = task.layer, task.rectangle
     top = part.item * layer.size[0]
     reads = units(layer.input, range(top, top + layer.size[0])[_slice(layer.input_rows(part.row, part.rows))])
-    first = part.item * layer.out_size[0] + part.row
-    written = range(first, first + part.rows)
     if layer.residual is not None:
-        reads += units(layer.residual.image, written)
+        first = part.item * layer.out_size[0] + part.row
+        reads += units(layer.residual.image, range(first, first + part.rows))
+    first = part.item * layer.stored_size[0] + part.row // layer.window[0]
+    written = range(first, first + part.rows // layer.window[0])
     return reads, units(layer.output, written)
 
 

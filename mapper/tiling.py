@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import accumulate, product
 
-from ..hw.isa import CONSTANT_VECTORS, Combine, Mode
-from ..hw.legality import minimum_period
+from ..hw.isa import CONSTANT_VECTORS, Combine, Mode, Pool
+from ..hw.legality import check_pool, minimum_period
 from ..hw.params import BANKS, Parameters
 from .layer import Constants, Layer, Load, Network
 from .limits import MOST_SIZE, MOST_TAPS
@@ -91,19 +91,48 @@ def tile(network: Network, params: Parameters) -> dict[str, Tiling]:
 
 
 def candidates(layer: Layer, params: Parameters) -> tuple[Tiling, ...]:
-    """The legal tilings of a layer that are worth a look. Only a packed layer may have none."""
+    """The legal tilings of a layer that are worth a look. Only a packed layer or one with a pool may have none.
+
+    Rectangles hold whole windows of a pool: here `height` and `width` count windows, of `high` x `wide` results.
+    """
     found = []
-    height, width = layer.out_size
+    (height, width), (high, wide) = layer.stored_size, layer.window
     for kernel in _kernels(layer, params):
         limit = MOST_SIZE * MOST_SIZE if passes(layer, kernel, params) == 1 else params.accumulator_depth
-        widest = max(n for n in range(1, width + 1) if n <= limit and _period_fits(layer, n, kernel.group))
+        fitting = (n for n in range(1, width + 1) if n * wide * high <= limit and _period_fits(layer, n * wide, kernel.group))
+        widest = max(fitting, default=0)
+        if not widest:
+            continue
         cuts = -(-width // widest)
-        columns = -(-width // cuts)
-        tallest = min(limit // columns, MOST_SIZE, height)
+        columns = -(-width // cuts) * wide
+        tallest = min(limit // columns, MOST_SIZE) // high
         least = -(-height // tallest)
         for count in range(least, min(max(least + 3, MOST_BANDS), height) + 1):
-            found += [replace(kernel, bands=bands, columns=columns) for bands in _bands(height, count, tallest)]
+            for windows in _bands(height, count, min(tallest, height)):
+                tiling = replace(kernel, bands=tuple(high * rows for rows in windows), columns=columns)
+                found += [tiling] if layer.pooled is None or _pool_fits(layer, tiling, params) else []
     return tuple(dict.fromkeys(found))
+
+
+def _pool_fits(layer: Layer, tiling: Tiling, params: Parameters) -> bool:
+    """Whether the hardware can pool each rectangle."""
+    assert layer.pooled is not None
+    taps_y, taps_x = taps(layer, tiling)
+    fields = {
+        "pool": layer.pooled.kind,
+        "pool_rows": layer.window[0],
+        "pool_cols": layer.window[1],
+        "blocks": -(-layer.outputs // params.cols),
+        "taps_y": taps_y,
+        "taps_x": taps_x,
+        "channels": passes(layer, tiling, params) // (taps_y * taps_x),
+    }
+    try:
+        for part in rectangles(layer, tiling):
+            check_pool(fields | {"out_rows": part.rows, "out_cols": part.columns}, params)
+    except ValueError:
+        return False
+    return True
 
 
 def _bands(height: int, count: int, tallest: int) -> Iterator[tuple[int, ...]]:
@@ -261,6 +290,8 @@ def cost(layer: Layer, tiling: Tiling, params: Parameters, loaded: set[str]) -> 
     parts = rectangles(layer, tiling)
     fetch = fetch_vectors(layer, tiling, params) * params.cols / params.axi_bytes
     cycles = sum(max(compute_cycles(layer, tiling, part, params), fetch) + ISSUE for part in parts)
+    if layer.pooled is not None and layer.pooled.kind is Pool.AVERAGE:
+        cycles += len(parts) * params.cols
     if layer.input in loaded:
         rows = len(layer.input_rows(0, tiling.bands[0]))
         _, width, channels = layer.input_layout
@@ -270,15 +301,15 @@ def cost(layer: Layer, tiling: Tiling, params: Parameters, loaded: set[str]) -> 
 
 
 def _tail(layer: Layer, tiling: Tiling, params: Parameters) -> list[tuple[int, int]]:
-    """First row and cycles of each rectangle."""
-    return [(part.row, compute_cycles(layer, tiling, part, params)) for part in rectangles(layer, tiling)]
+    """First stored row and cycles of each rectangle."""
+    return [(part.row // layer.window[0], compute_cycles(layer, tiling, part, params)) for part in rectangles(layer, tiling)]
 
 
 def _needed_rows(producer: Layer | None, layer: Layer, tiling: Tiling) -> int | None:
     """Rows of the producer's output that the first band reads; None if it reads none."""
     if producer is None or producer.output not in layer.reads:
         return None
-    if producer.batch > 1 or layer.batch > 1 or producer.out_size != layer.size:
+    if producer.batch > 1 or layer.batch > 1 or producer.stored_size != layer.size:
         return MOST_SIZE
     return tiling.bands[0] if producer.output != layer.input else layer.input_rows(0, tiling.bands[0]).stop
 

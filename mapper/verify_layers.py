@@ -47,6 +47,10 @@ def _verify_layer(layer: Layer, network: Network) -> None:
         raise ValueError("a packed layer has one input channel, no residual operand and no dilation")
     if layer.residual is not None:
         _verify_residual(layer.residual, layer, network)
+    if layer.pooled is not None and any(
+        size % window for size, window in zip(layer.out_size, layer.window, strict=True)
+    ):
+        raise ValueError(f"windows of {layer.window} do not fill its results, {layer.out_size}")
     covered = np.zeros(layer.out_size, np.int64)
     for region in layer.regions:
         covered[region.row : region.row + region.rows, region.column : region.column + region.columns] += 1
@@ -58,8 +62,8 @@ def _verify_layer(layer: Layer, network: Network) -> None:
 
 
 def _verify_residual(residual: Residual, layer: Layer, network: Network) -> None:
-    if network.images[residual.image].layout != network.images[layer.output].layout:
-        raise ValueError(f"the residual operand {residual.image!r} is cut otherwise than the output")
+    if network.images[residual.image].layout != layer.residual_layout:
+        raise ValueError(f"the residual operand {residual.image!r} is cut otherwise than the results")
     for table in (residual.table_a, residual.table_b):
         if len(table) != 256 or (np.abs(2 * np.asarray(table, np.int64) + 1) >= 1 << 28).any():
             raise ValueError("a residual table is not 256 entries of 28 bits")
@@ -82,6 +86,8 @@ def verify_tilings(network: Network, tilings: Mapping[str, Tiling], params: Para
             pixels = part.rows * part.columns
             if passes(layer, tiling, params) > 1 and pixels > params.accumulator_depth:
                 raise ValueError(f"layer {layer.name}: {pixels} pixels exceed the accumulators")
+            if part.rows % layer.window[0] or part.columns % layer.window[1]:
+                raise ValueError(f"layer {layer.name}: a rectangle cuts a window of its pool")
         if (covered != 1).any():
             raise ValueError(f"layer {layer.name}: its rectangles do not cover every output pixel once")
         rows = tiling.chunk if layer.mode is Mode.PACKED else tiling.group_rows * tiling.group

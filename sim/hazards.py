@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..hw.encoding import Fields
-from ..hw.isa import CONSTANT_VECTORS, Base, Mode, Opcode, Stream
-from ..hw.legality import resolve_wait, tile_rows
+from ..hw.isa import CONSTANT_VECTORS, Base, Mode, Opcode, Pool, Stream
+from ..hw.legality import pooled_size, resolve_wait, tile_rows
 from ..hw.params import BANKS, Parameters
 from ..hw.program import Program
 
@@ -134,19 +134,20 @@ _TAPS = {Mode.DENSE: _dense_taps, Mode.DEPTHWISE: _depthwise_taps, Mode.PACKED: 
 
 def output_units(fields: Fields, params: Parameters) -> Indices:
     """Units that a COMPUTE writes."""
-    places = row_places(fields, np.arange(fields["out_rows"]), "out_", "out_row_step")
-    return _units(params, places, _pixels(fields, params))
+    rows, columns = pooled_size(fields)
+    places = row_places(fields, np.arange(rows), "out_", "out_row_step")
+    return _units(params, places, _pixels(fields, params, columns))
 
 
 def residual_units(fields: Fields, params: Parameters) -> Indices:
     """Units that a COMPUTE reads as its residual operand; none without `residual`."""
     rows = np.arange(fields["out_rows"] if fields["residual"] else 0)
-    return _units(params, row_places(fields, rows, "res_", "out_row_step"), _pixels(fields, params))
+    return _units(params, row_places(fields, rows, "res_", "res_row_step"), _pixels(fields, params, fields["out_cols"]))
 
 
-def _pixels(fields: Fields, params: Parameters) -> Indices:
+def _pixels(fields: Fields, params: Parameters, columns: int) -> Indices:
     channels = np.arange(fields["blocks"] * (params.cols // params.unit))
-    return (np.arange(fields["out_cols"])[:, None] * fields["out_x_step"] + channels).ravel()
+    return (np.arange(columns)[:, None] * fields["out_x_step"] + channels).ravel()
 
 
 def transfer_units(opcode: Opcode, fields: Fields, params: Parameters) -> Indices:
@@ -241,7 +242,10 @@ def _overwrites_itself(fields: Fields, params: Parameters, used: Sequence[Bools]
     """Whether a COMPUTE may write a place before it has read it. In place, pixel by pixel, is sound."""
     f = fields
     output = output_units(f, params)
-    same = f["res_address"] == f["out_address"] and f["res_bank"] == f["out_bank"]
+    if f["pool"] is not Pool.NONE:
+        read = np.union1d(input_units(f, params, used), residual_units(f, params))
+        return bool(np.intersect1d(read, output).size)
+    same = all(f[f"res_{name}"] == f[f"out_{name}"] for name in ("address", "bank", "row_step"))
     if not same and np.intersect1d(residual_units(f, params), output).size:
         return True
     single = f["taps_y"] == f["taps_x"] == f["channels"] == f["stride_y"] == f["stride_x"] == 1

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..hw.encoding import Fields
-from ..hw.isa import BASES, Base, Combine, Mode, Opcode, Rounding
-from ..hw.legality import check_fields, resolve_wait
+from ..hw.isa import BASES, POOL_SHIFT, Base, Combine, Mode, Opcode, Pool, Rounding
+from ..hw.legality import check_fields, pooled_size, resolve_wait
 from ..hw.params import BANKS
 from ..hw.program import OnChipImage, Program
 from .hazards import row_places, transfer_bytes
@@ -302,7 +302,7 @@ class Interpreter:
                 raise InterpreterError(f"output row {row}: residual and group {group} both read bank {residual[row]}")
 
     def _write_block(self, fields: Fields, block: int, values: Ints) -> None:
-        """Clamp, add the residual operand, and write; `values` is [out_rows, out_cols, cols]."""
+        """Clamp, add the residual operand, pool, and write; `values` is [out_rows, out_cols, cols]."""
         cols, units = self.params.cols, self.params.cols // self.params.unit
         result = np.clip(values + fields["zero_point"], fields["minimum"], fields["maximum"])
         rows = np.arange(fields["out_rows"])
@@ -310,7 +310,7 @@ class Interpreter:
         if fields["residual"]:
             if self._stream.tables is None:
                 raise InterpreterError("residual without tables")
-            bank, start = row_places(fields, rows, "res_", "out_row_step")
+            bank, start = row_places(fields, rows, "res_", "res_row_step")
             everywhere = np.ones(result.shape[:2], np.bool_)
             banks = np.broadcast_to(bank[:, None], everywhere.shape)
             operand = self._read(banks, start[:, None] + offsets, cols, cols, everywhere)
@@ -318,7 +318,23 @@ class Interpreter:
             moved = sums + fields["res_offset"] - fields["res_tie"] * (sums < 0)
             result = (moved >> fields["res_shift"]) + fields["res_zero_point"]
             result = np.clip(result, fields["res_minimum"], fields["res_maximum"])
-        bank, start = row_places(fields, rows, "out_", "out_row_step")
-        places = self._places(bank[:, None], start[:, None] + offsets, units)
+        result = _pooled(fields, result)
+        bank, start = row_places(fields, rows[: len(result)], "out_", "out_row_step")
+        places = self._places(bank[:, None], start[:, None] + offsets[: result.shape[1]], units)
         self.scratchpad[places] = result.astype(np.int8).view(np.uint8).reshape(*places.shape, self.params.unit)
         self.written[places] = True
+
+
+def _pooled(fields: Fields, result: Ints) -> Ints:
+    """What a COMPUTE writes of a block's results, [rows, columns, cols]."""
+    if fields["pool"] is Pool.NONE:
+        return result
+    if fields["pool"] is Pool.AVERAGE:
+        shift = POOL_SHIFT + fields["pool_shift"]
+        total = result.sum(axis=(0, 1), keepdims=True)
+        return (total * fields["pool_multiplier"] + (1 << shift - 1)) >> shift
+    rows, columns = pooled_size(fields)
+    high, wide = fields["pool_rows"], fields["pool_cols"]
+    windows = result.reshape(rows, high, columns, wide, -1)
+    largest: Ints = windows.max(axis=(1, 3))
+    return largest

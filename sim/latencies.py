@@ -4,9 +4,12 @@ from dataclasses import dataclass
 
 from ..hw.accumulator import Accumulator
 from ..hw.axi import BURST_BEATS
+from ..hw.encoding import Fields
 from ..hw.feeder import Feeder
+from ..hw.isa import Pool
 from ..hw.params import Parameters
 from ..hw.pe import ProcessingElement
+from ..hw.pool import Pooling
 from ..hw.postprocess import RING_BLOCKS, PostProcessor
 
 __all__ = ["Latencies", "MemoryModel"]
@@ -60,3 +63,7 @@ class Latencies:
         """Cycles from the last step of a COMPUTE to its token."""
         array = params.rows + params.cols - 2 + ProcessingElement.LATENCY  # `SystolicArray.latency`, without an array
         return Feeder.LATENCY + array + Accumulator.LATENCY + PostProcessor.latency(params.residual) + self.token
+
+    def mean(self, fields: Fields, params: Parameters) -> int:
+        """Cycles that a COMPUTE's token comes later for the division of an average pool."""
+        return Pooling.mean_latency(params.cols) if fields["pool"] is Pool.AVERAGE else 0

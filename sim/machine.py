@@ -355,7 +355,7 @@ class Machine:
                     self._stream.give()
                     former = this
                     yield start
-            done = self._blocks_done[-1]
+            done = self._blocks_done[-1] + lat.mean(fields, self._params)
             self._clock.resume(self._finish(Opcode.COMPUTE, index, done), done)
 
     def _waited(self, index: int) -> list[tuple[str, int]]:

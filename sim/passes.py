@@ -6,8 +6,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ..hw.encoding import Fields
-from ..hw.isa import Mode
+from ..hw.isa import Mode, Pool
 from ..hw.params import BANKS, Parameters
+from ..hw.pool import Pooling
 
 __all__ = ["Pass", "gap", "passes", "result_writes"]
 
@@ -50,8 +51,8 @@ def passes(fields: Fields, params: Parameters) -> list[Pass]:
 
 
 def result_writes(fields: Fields, params: Parameters) -> list[tuple[int, int]]:
-    """For each result of a block, in order: cycles from the start of the block's last pass to its step, and the bank that
-    it is written to."""
+    """For each result of a block that is written, in order: cycles from the start of the block's last pass to its step (for
+    a mean, to when such a step would have been), and the bank that it is written to."""
     f = fields
     rows, cols = np.mgrid[: f["out_rows"], : f["out_cols"]]
     x = f["x"] + (f["taps_x"] - 1) * f["tap_x_cols"]
@@ -61,8 +62,12 @@ def result_writes(fields: Fields, params: Parameters) -> list[tuple[int, int]]:
         steps += rows + 1
     if f["residual"]:
         steps += _conflicts(f, f["taps_y"] - 1, x).cumsum().reshape(steps.shape)
-    banks = (f["out_bank"] + rows) % BANKS
-    return list(zip(steps.ravel().tolist(), banks.ravel().tolist(), strict=True))
+    if f["pool"] is Pool.AVERAGE:
+        return [(int(steps[-1, -1]) + Pooling.mean_latency(params.cols), f["out_bank"])]
+    high, wide = (f["pool_rows"], f["pool_cols"]) if f["pool"] is Pool.MAX else (1, 1)
+    banks = (f["out_bank"] + rows // high) % BANKS
+    written = slice(high - 1, None, high), slice(wide - 1, None, wide)
+    return list(zip(steps[written].ravel().tolist(), banks[written].ravel().tolist(), strict=True))
 
 
 def _conflicts(fields: Fields, tap_y: int, x: int) -> npt.NDArray[np.bool_]:

@@ -36,8 +36,11 @@ CONFIGURATIONS = (
 MAC_CYCLES = 60_000
 """A layer's MACs over the array's: images shrink until they are within it, so that a run takes seconds."""
 
-KINDS = ("conv", "depthwise", "fully connected", "add", "conv + add", "average pool", "max pool")
-SHARES = (0.38, 0.2, 0.1, 0.08, 0.08, 0.08, 0.08)
+KINDS = (
+    "conv", "depthwise", "fully connected", "add", "conv + add", "average pool", "max pool", "conv + max pool",
+    "conv + average pool", "depthwise + max pool", "conv + add + average pool",
+)  # fmt: skip
+SHARES = (0.3, 0.15, 0.1, 0.07, 0.07, 0.06, 0.06, 0.08, 0.05, 0.03, 0.03)
 
 
 @dataclasses.dataclass
@@ -97,8 +100,6 @@ class Draw:
         self.drawn["kind"] = kind
         builder = ModelBuilder()
         match kind:
-            case "conv" | "depthwise" | "conv + add":
-                inputs, output = self._convolution(builder, kind)
             case "fully connected":
                 inputs, output = self._fully_connected(builder)
             case "add":
@@ -106,8 +107,10 @@ class Draw:
                 tensors = [builder.input(shape, self.scale(), self.zero_point(f"zero_point_{n}")) for n in range(2)]
                 output = self._add(builder, *tensors, shape)
                 inputs = [self.image(*shape), self.image(*shape)]
-            case _:
+            case "average pool" | "max pool":
                 inputs, output = self._pool(builder, kind)
+            case _:
+                inputs, output = self._convolution(builder, kind)
         return Layer(builder.build(output), inputs, self.drawn)
 
     def _window(self, depth: int, filters: int) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int], int, tuple[int, int]]:
@@ -139,7 +142,7 @@ class Draw:
 
     def _convolution(self, builder: ModelBuilder, kind: str) -> tuple[list[np.ndarray], int]:
         rng = self.rng
-        depthwise = kind == "depthwise"
+        depthwise = kind.startswith("depthwise")
         depth = self.channels("depth")
         multiplier = self.pick("multiplier", 1, 3) if depthwise and rng.random() < 0.25 else 1
         filters = depth * multiplier if depthwise else self.channels("filters")
@@ -164,14 +167,39 @@ class Draw:
         else:
             builder.operator("CONV_2D", tensors, output, schema.Conv2DOptionsT(**options))
         inputs = [self.image(*shape)]
-        if kind == "conv + add":
+        result_scale, result_point = output_scale, self.drawn["zero_point_out"]
+        if "add" in kind:
             other = builder.input(output_shape, self.scale(), self.zero_point("zero_point_other"))
             inputs.append(self.image(*output_shape))
-            output = self._add(builder, *((output, other) if rng.random() < 0.5 else (other, output)), output_shape)
+            result_scale = self.scale()
+            operands = (output, other) if rng.random() < 0.5 else (other, output)
+            output = self._add(builder, *operands, output_shape, result_scale)
+            result_point = self.drawn["zero_point_sum"]
+        if "pool" in kind:
+            output = self._pool_behind(builder, kind, output, output_shape, result_scale, result_point)
         return inputs, output
 
-    def _add(self, builder: ModelBuilder, first: int, second: int, shape: tuple[int, ...]) -> int:
-        output = builder.tensor(shape, self.scale(), self.zero_point("zero_point_sum"))
+    def _pool_behind(
+        self, builder: ModelBuilder, kind: str, source: int, shape: tuple[int, ...], scale: float, zero_point: object
+    ) -> int:
+        """A pool of all of a tensor, or of windows side by side."""
+        _, *size, depth = shape
+        window = size
+        if "max" in kind and self.rng.random() < 0.9:
+            most = [min(length, 4) for length in size]
+            window = [self.pick("pool_y", 1, most[0]), self.pick("pool_x", 1, most[1])]
+        places = [length // step for length, step in zip(size, window, strict=True)]
+        output = builder.tensor((1, *places, depth), scale, zero_point)
+        options = schema.Pool2DOptionsT(
+            padding=VALID, strideH=window[0], strideW=window[1], filterHeight=window[0], filterWidth=window[1],
+            fusedActivationFunction=self.rng.choice([NONE, NONE, RELU]),
+        )  # fmt: skip
+        return builder.operator("MAX_POOL_2D" if "max" in kind else "AVERAGE_POOL_2D", [source], output, options)
+
+    def _add(
+        self, builder: ModelBuilder, first: int, second: int, shape: tuple[int, ...], scale: float | None = None
+    ) -> int:
+        output = builder.tensor(shape, scale or self.scale(), self.zero_point("zero_point_sum"))
         options = schema.AddOptionsT(fusedActivationFunction=self.rng.choice([NONE, RELU]))
         return builder.operator("ADD", [first, second], output, options)
 

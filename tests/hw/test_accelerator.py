@@ -9,7 +9,7 @@ from tilewright.hw.params import Parameters
 from tilewright.hw.verilog import convert
 
 WHOLE = Parameters(rows=4, cols=4)
-LEAST = Parameters(rows=4, cols=4, depthwise=False, packed=False, residual=False)
+LEAST = Parameters(rows=4, cols=4, depthwise=False, packed=False, residual=False, pooling=False)
 
 # Names that only a feature brings to the compute engine.
 FEATURES = {
@@ -55,7 +55,7 @@ def whole() -> Generated:
 
 
 def test_accelerator_without_features(whole: Generated) -> None:
-    """No pixel buses, windows, tables or lanes anywhere, and less memory."""
+    """No pixel buses, windows, tables, lanes or pools anywhere, and less memory."""
     least = generate(LEAST).verilog
     names = _names(least)
     windows = (r"gathered_\d", r"window_\d", "priming")
@@ -64,6 +64,9 @@ def test_accelerator_without_features(whole: Generated) -> None:
         assert [name for name in _names(whole.verilog) if re.fullmatch(pattern, name)]
         assert not [name for name in names if re.fullmatch(pattern, name)]
     tables = 2 * 256 * 28  # of a lane, whose module is there once
+    for pattern in (r"pool\w*", r"\w*row_done\w*", r"context_pool\w*"):
+        assert [name for name in _names(whole.verilog) if re.fullmatch(pattern, name)]
+        assert not [name for name in names if re.fullmatch(pattern, name)]
     assert _memory_bits(least) <= _memory_bits(whole.verilog) - tables
     assert len(least) < len(whole.verilog)
 

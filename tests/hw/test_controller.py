@@ -32,7 +32,10 @@ LEGAL = {
 }  # fmt: skip
 LEGAL["depthwise"] = LEGAL["compute"] | {"mode": isa.Mode.DEPTHWISE, "channels": 1, "group": 3, "period": 4}
 LEGAL["packed"] = LEGAL["compute"] | {"mode": isa.Mode.PACKED, "channels": 1, "group": 16, "residual": 0}
+LEGAL["maximum"] = LEGAL["compute"] | {"pool": isa.Pool.MAX, "pool_rows": 1, "pool_cols": 1}
+LEGAL["average"] = LEGAL["compute"] | {"pool": isa.Pool.AVERAGE}
 END = {"opcode": Opcode.END}
+POOL_BIT = isa.COMPUTE["pool"].offset
 
 
 def encode(fields):
@@ -215,6 +218,7 @@ ZEROS = {
     bad("compute", rows=9), bad("compute", last_rows=9), bad("compute", raw=3 << 64),
     bad("depthwise", group=9), bad("depthwise", group=0), bad("depthwise", period=0), bad("depthwise", channels=2),
     bad("packed", group=17), bad("packed", group=0), bad("packed", channels=2), bad("packed", residual=1),
+    bad("maximum", pool_rows=0), bad("maximum", pool_cols=0), bad("compute", raw=3 << POOL_BIT),
 ])  # fmt: skip
 def test_refuses_illegal_fields(name, fields):
     dut = controller()
@@ -232,7 +236,7 @@ def test_refuses_illegal_fields(name, fields):
 
 @pytest.mark.parametrize("features, name", [
     ({"depthwise": False}, "depthwise"), ({"packed": False}, "packed"), ({"residual": False}, "compute"),
-    ({"residual": False}, "tables"),
+    ({"residual": False}, "tables"), ({"pooling": False}, "maximum"), ({"pooling": False}, "average"),
 ])  # fmt: skip
 def test_refuses_absent_features(features, name):
     dut = controller(**features)

@@ -2,10 +2,12 @@
 
 import numpy as np
 from tilewright.hw.disassemble import disassemble
+from tilewright.hw.isa import Pool
 from tilewright.hw.params import parse_array
 
 from ..sim.assembler import Assembler, random_layer, random_residual
 from .example import example
+from .test_legality import change
 
 LISTING = """\
 ; example for 4x4, 5 instructions, 432 bytes of weights
@@ -24,6 +26,14 @@ LISTING = """\
 
 def test_listing() -> None:
     assert disassemble(example()) == LISTING
+
+
+def test_listing_of_pools() -> None:
+    program = example()
+    maximum = change(program, 2, pool=Pool.MAX, pool_rows=2, pool_cols=3)
+    assert disassemble(maximum) == LISTING.replace("-106..123\n", "-106..123; max pool 2x3\n")
+    average = change(program, 2, pool=Pool.AVERAGE, pool_multiplier=32769, pool_shift=3)
+    assert "; average pool multiplier 32769 shift 19\n" in disassemble(average)
 
 
 def test_listing_of_tables_and_modes() -> None:

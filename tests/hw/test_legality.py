@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from tilewright.hw.encoding import decode, encode
-from tilewright.hw.isa import Base, Mode, Opcode
+from tilewright.hw.isa import Base, Mode, Opcode, Pool
 from tilewright.hw.legality import WEIGHTS_BETWEEN, minimum_period, resolve_wait, tile_rows, verify_program
 from tilewright.hw.params import parse_array
 from tilewright.hw.program import Program, ProgramError
@@ -71,6 +71,49 @@ def test_the_verifier_names_instruction_and_field(index: int, fields: dict[str, 
 def test_the_verifier_knows_depthwise_mode(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(ProgramError, match=rf"^instruction 2 \(COMPUTE\): {message}"):
         verify_program(change(example(depthwise=True), 2, **fields))
+
+
+POOLED = {"pool": Pool.MAX, "pool_rows": 2, "pool_cols": 2}
+MEAN = {"pool": Pool.AVERAGE}
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        (POOLED | {"pool_rows": 0}, "pool_rows: 0 is not at least 1"),
+        (POOLED | {"pool_rows": 5}, "pool_rows: 4 results are not whole windows of 5"),
+        (POOLED | {"pool_cols": 3}, "pool_cols: 4 results are not whole windows of 3"),
+        (POOLED | {"pool_cols": 1}, "pool_cols: 1 with windows of 2 rows"),
+        (POOLED | {"pool_rows": 1, "pool_cols": 1, "out_rows": 1, "out_cols": 65}, "pool_cols: 65 windows side by side"),
+        (MEAN | {"out_rows": 1, "out_cols": 513, "taps_y": 1, "taps_x": 1, "channels": 1}, "pool: the mean of 513 pixels"),
+        (MEAN | {"taps_y": 1, "taps_x": 1, "channels": 1}, "pool: 0 cycles between the results of two blocks"),
+        (MEAN | {"taps_y": 1, "taps_x": 3, "channels": 1, "out_rows": 1, "out_cols": 2}, "pool: 4 cycles between"),
+    ],
+)
+def test_the_verifier_knows_pools(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(ProgramError, match=rf"^instruction 2 \(COMPUTE\): {message}"):
+        verify_program(change(example(), 2, **fields))
+    with pytest.raises(ProgramError, match=r"^instruction 2 \(COMPUTE\): pool: the accelerator has no `pooling`"):
+        params = dataclasses.replace(example().params, pooling=False)
+        verify_program(dataclasses.replace(change(example(), 2, **fields), params=params))
+
+
+def test_the_verifier_wants_a_wait_behind_a_mean() -> None:
+    rng = np.random.default_rng(0)
+    assembler = Assembler(parse_array("4x4"))
+    source = assembler.image(2, 2, 4)
+    assembler.load(source)
+    for _ in range(2):
+        layer = random_layer(rng, (1, 1), 4, 4)
+        assembler.layer(layer, source, assembler.image(2, 2, 4), waits={"wait_compute": 0})
+    program = assembler.end()
+    verify_program(program)
+    first, second = (n for n, (opcode, _) in enumerate(program.decoded()) if opcode is Opcode.COMPUTE)
+    averaged = change(program, first, **MEAN)
+    message = rf"^instruction {second} \(COMPUTE\): wait_compute: the average pool before it is number 1$"
+    with pytest.raises(ProgramError, match=message):
+        verify_program(averaged)
+    verify_program(change(averaged, second, wait_compute=1))
 
 
 def test_the_verifier_wants_one_end_and_nothing_left() -> None:

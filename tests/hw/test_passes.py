@@ -46,7 +46,7 @@ def _passes(ins: dict, rows: int, cols: int) -> Iterator[dict]:
             first=n == 0, last=n == len(passes) - 1, end=n == len(passes) - 1 and block == ins["blocks"] - 1,
             residual=ins["residual"] and n == len(passes) - 1,
             res_address=(ins["res_address"] + block * (cols // unit)) % WORD, res_bank=ins["res_bank"],
-            res_row_step=ins["out_row_step"], res_x_step=ins["out_x_step"],
+            res_row_step=ins["res_row_step"], res_x_step=ins["out_x_step"],
             prime=mode == Mode.PACKED and x > 0 and x % vector != 0,
             steps=ins["period"] if mode == Mode.DEPTHWISE else ins["out_cols"],
         )  # fmt: skip
@@ -71,7 +71,7 @@ def _instruction(rng: random.Random, mode: Mode, rows: int, cols: int) -> dict:
     )  # fmt: skip
     fields |= {
         name: rng.choice((0, WORD - 1, rng.randrange(WORD)))
-        for name in ("address", "row_step", "x_step", "out_address", "out_row_step", "out_x_step", "res_address")
+        for name in ("address", "row_step", "x_step", "out_address", "out_row_step", "out_x_step", "res_address", "res_row_step")
     }
     match mode:
         case Mode.DENSE:

@@ -4,10 +4,12 @@ import gc
 import random
 import warnings
 from dataclasses import dataclass, field
+from itertools import product
 
 import pytest
 from amaranth.sim import Simulator
-from tilewright.hw.isa import Rounding
+from tilewright.hw.isa import Pool, Rounding
+from tilewright.hw.pool import Pooling
 from tilewright.hw.postprocess import CONTEXT, CONTEXTS, RING_BLOCKS, PostProcessor
 
 
@@ -29,10 +31,23 @@ def ordered(rng):
     return rng.choice([(-128, 127), tuple(sorted((rng.randint(-128, 127), rng.randint(-128, 127))))])
 
 
-def random_instruction(rng, cols, residual):
+def random_pool(rng, rows, cols):
+    """Pool fields for a block of results; every other one has none."""
+    pool = rng.choice([Pool.NONE, Pool.NONE, Pool.MAX, Pool.AVERAGE])
+    fields = {"pool": pool, "pool_rows": 0, "pool_cols": 0, "pool_multiplier": 0, "pool_shift": 0}
+    if pool is Pool.MAX:
+        wide = rng.choice([n for n in range(1, cols + 1) if cols % n == 0])
+        high = rng.choice([n for n in range(1, rows + 1) if rows % n == 0 and (n == 1 or wide > 1)])
+        fields |= {"pool_rows": high, "pool_cols": wide}
+    elif pool is Pool.AVERAGE:
+        fields |= {"pool_multiplier": rng.randint(0, 2**17 // (rows * cols)), "pool_shift": rng.randrange(4)}
+    return fields
+
+
+def random_instruction(rng, cols, residual, pooling=False):
     minimum, maximum = ordered(rng)
     res_minimum, res_maximum = ordered(rng)
-    out_rows, out_cols, blocks = rng.choice([(1, 1, 1), (1, 1, 3), (5, 1, 1), (1, 7, 2), (6, 3, 1), (2, 5, 2)])
+    out_rows, out_cols, blocks = rng.choice([(1, 1, 1), (1, 1, 3), (5, 1, 1), (1, 7, 2), (6, 3, 1), (2, 6, 2)])
     instruction = Instruction({
         "rounding": rng.choice(list(Rounding)), "zero_point": rng.randint(-128, 127), "minimum": minimum,
         "maximum": maximum, "residual": int(residual and rng.random() < 0.6), "res_tie": rng.choice([0, 1, rng.randrange(64)]),
@@ -42,6 +57,8 @@ def random_instruction(rng, cols, residual):
         "out_bank": rng.randrange(4), "out_row_step": rng.choice([1, 40, 2**16 - 5, rng.randrange(2**16)]),
         "out_x_step": rng.choice([1, 3, 2**16 - 1, rng.randrange(2**16)]),
     })  # fmt: skip
+    if pooling:
+        instruction.fields |= random_pool(rng, out_rows, out_cols)
     for _ in range(blocks):
         instruction.blocks.append({
             "bias": [rng.randint(-(2**31), 2**31 - 1) for _ in range(cols)],
@@ -64,21 +81,45 @@ def random_instruction(rng, cols, residual):
 
 
 def expected_writes(program, tables, *, cols, vector, units):
-    """(bank, word address, mask, bytes of the word that the mask selects, last of its instruction), in order."""
+    """(bank, word address, mask, bytes of the word that the mask selects, last result of its instruction, number of the
+    result that it comes with, cycles that it comes later), in order."""
     unit = vector // units
+    number = 0
     for instruction in program:
         f = instruction.fields
         for k, (constants, sums, operands) in enumerate(
             zip(instruction.blocks, instruction.sums, instruction.operands, strict=True)
         ):
-            for n, (row, others) in enumerate(zip(sums, operands, strict=True)):
-                oy, ox = divmod(n, f["out_cols"])
+            results = [
+                [result(f, constants, tables, col, row[col], others[col]) for col in range(cols)]
+                for row, others in zip(sums, operands, strict=True)
+            ]
+            for oy, ox, n, values in pooled(f, results):
                 address = f["out_address"] + ((f["out_bank"] + oy) >> 2) * f["out_row_step"]
                 address = (address + ox * f["out_x_step"] + k * (cols // unit)) % 2**16
                 end = k == len(instruction.sums) - 1 and n == len(sums) - 1
                 mask = (1 << units) - 1 if cols == vector else 1 << address % units
-                values = [result(f, constants, tables, col, row[col], others[col]) for col in range(cols)]
-                yield (f["out_bank"] + oy) % 4, address // units, mask, values, end
+                later = Pooling.mean_latency(cols) if f.get("pool") is Pool.AVERAGE else 0
+                yield (f["out_bank"] + oy) % 4, address // units, mask, values, end, number + n, later
+            number += len(sums)
+
+
+def pooled(f, results):
+    """(row, column, number of its last result, vector) of each pixel that is written of a block."""
+    columns = f["out_cols"]
+    match f.get("pool", Pool.NONE):
+        case Pool.NONE:
+            for n, values in enumerate(results):
+                yield *divmod(n, columns), n, values
+        case Pool.MAX:
+            high, wide = f["pool_rows"], f["pool_cols"]
+            for oy, ox in product(range(len(results) // columns // high), range(columns // wide)):
+                window = [(oy * high + y) * columns + ox * wide + x for y, x in product(range(high), range(wide))]
+                yield oy, ox, window[-1], [max(channel) for channel in zip(*(results[n] for n in window), strict=True)]
+        case Pool.AVERAGE:
+            shift = 16 + f["pool_shift"]
+            totals = [sum(channel) for channel in zip(*results, strict=True)]
+            yield 0, 0, len(results) - 1, [(total * f["pool_multiplier"] + 2 ** (shift - 1)) >> shift for total in totals]
 
 
 def result(f, constants, tables, col, total, operand):
@@ -117,7 +158,9 @@ class Bench:
         self.residual = hasattr(dut, "residuals")  # absent without the hardware
         self.contexts_pushed = 0
         self.blocks_pushed = 0
+        self.mean_before = False  # then nothing may come until it is written
         self.sum_cycles = []
+        self.done_cycles = []
         self.writes = []
         self.faults = 0
         self.cycle = 0
@@ -164,6 +207,9 @@ class Bench:
                 while self.contexts_pushed <= number or self.blocks_pushed <= block:
                     await ctx.tick()
                 block += 1
+                for _ in range(Pooling.mean_latency(self.cols) if self.mean_before else 0):
+                    ahead += await self.cycle_with(ctx, None, operands, False)
+                self.mean_before = instruction.fields.get("pool") is Pool.AVERAGE
                 for n, row in enumerate(sums):
                     while self.rng.random() < self.gaps:
                         ahead += await self.cycle_with(ctx, None, operands, ahead < 20 and self.rng.random() < 0.5)
@@ -175,7 +221,7 @@ class Bench:
                     more = needed or (ahead < 20 and self.rng.random() < 0.5)
                     ahead += await self.cycle_with(ctx, row, operands, more)
                     ahead -= instruction.fields["residual"]
-        for _ in range(self.dut.latency(True) + 2):
+        for _ in range(self.dut.latency(True) + Pooling.mean_latency(self.cols) + 2):
             await self.cycle_with(ctx, None, iter(()), False)
 
     def operands(self):
@@ -206,8 +252,8 @@ class Bench:
             _, _, valid, bank, address, word, mask, done, fault = values
             if valid:
                 self.writes.append((self.cycle, bank, address, word, mask, done))
-            else:
-                assert not done
+            if done:
+                self.done_cycles.append(self.cycle)
             self.faults += fault
             self.cycle += 1
 
@@ -223,29 +269,40 @@ def run(bench):
 
 @pytest.mark.parametrize("gaps", [0.0, 0.4])
 @pytest.mark.parametrize(
-    ("cols", "units", "narrow", "residual"),
-    [(4, 1, False, True), (16, 1, False, True), (4, 8, True, True), (8, 4, False, True), (4, 1, False, False)],
-)
-def test_writes_what_the_definition_says(cols, units, narrow, residual, gaps):
+    ("cols", "units", "narrow", "residual", "pooling"),
+    [
+        (4, 1, False, True, True), (16, 1, False, True, True), (4, 8, True, True, True), (8, 4, False, True, False),
+        (4, 1, False, False, False), (4, 1, False, False, True),
+    ],
+)  # fmt: skip
+def test_writes_what_the_definition_says(cols, units, narrow, residual, pooling, gaps):
     """``narrow``: a vector holds ``units`` results; otherwise it is one result of ``units`` units."""
     rng = random.Random(f"{cols} {units} {gaps}")
     vector = cols * units if narrow else cols
-    program = [random_instruction(rng, cols, residual) for _ in range(max(24, 300 // cols))]
+    program = [random_instruction(rng, cols, residual, pooling) for _ in range(max(24, 300 // cols))]
     tables = [[rng.randint(-(2**25), 2**25) for _ in range(256)] for _ in range(2)]
     address_bits = 16 - (units - 1).bit_length()
-    dut = PostProcessor(cols=cols, vector=vector, units=units, address_bits=address_bits, residual=residual)
+    dut = PostProcessor(
+        cols=cols, vector=vector, units=units, address_bits=address_bits, residual=residual,
+        pooling=pooling,
+    )  # fmt: skip
     bench = Bench(dut, cols, program, tables, rng, gaps)
     run(bench)
 
     expected = list(expected_writes(program, tables, cols=cols, vector=vector, units=units))
-    assert len(bench.writes) == len(expected) == len(bench.sum_cycles)
+    assert len(bench.writes) == len(expected)
     assert bench.faults == 0
-    for start, write, want in zip(bench.sum_cycles, bench.writes, expected, strict=True):
+    for write, want in zip(bench.writes, expected, strict=True):
         cycle, bank, address, word, mask, done = write
-        want_bank, want_address, want_mask, values, end = want
+        want_bank, want_address, want_mask, values, end, number, later = want
         assert (bank, address, mask, done) == (want_bank, want_address, want_mask, end)
         assert word == int.from_bytes(bytes(value % 256 for value in values) * (vector // cols), "little")
-        assert cycle == start + PostProcessor.latency(residual)
+        assert cycle == bench.sum_cycles[number] + PostProcessor.latency(residual) + later
+    last = -1
+    for instruction, done in zip(program, bench.done_cycles, strict=True):
+        last += sum(map(len, instruction.sums))
+        later = Pooling.mean_latency(cols) if instruction.fields.get("pool") is Pool.AVERAGE else 0
+        assert done == bench.sum_cycles[last] + PostProcessor.latency(residual) + later
 
 
 def test_back_to_back_instructions_have_no_bubble():
@@ -262,7 +319,7 @@ def test_back_to_back_instructions_have_no_bubble():
     assert cycles == list(range(cycles[0], cycles[0] + CONTEXTS))
     expected = expected_writes(program, tables, cols=4, vector=4, units=1)
     assert [word for *_, word, _, _ in bench.writes] == [
-        int.from_bytes(bytes(value % 256 for value in values), "little") for *_, values, _ in expected
+        int.from_bytes(bytes(value % 256 for value in values), "little") for _, _, _, values, *_ in expected
     ]
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 from tilewright.hw.encoding import encode
-from tilewright.hw.isa import Base, Combine, Mode, Opcode, Rounding, Stream
+from tilewright.hw.isa import Base, Combine, Mode, Opcode, Pool, Rounding, Stream
 from tilewright.hw.legality import STREAM_ALIGNMENT
 from tilewright.hw.params import BANKS, Parameters
 from tilewright.hw.program import OnChipImage, Program, TensorInfo
@@ -57,9 +57,12 @@ class Layer:
 
 
 NO_RESIDUAL = {
-    "residual": 0, "res_address": 0, "res_bank": 0, "res_shift": 0, "res_tie": 0, "res_offset": 0, "res_zero_point": 0,
-    "res_minimum": 0, "res_maximum": 0,
+    "residual": 0, "res_address": 0, "res_bank": 0, "res_row_step": 0, "res_shift": 0, "res_tie": 0, "res_offset": 0,
+    "res_zero_point": 0, "res_minimum": 0, "res_maximum": 0,
 }  # fmt: skip
+
+
+NO_POOL = {"pool": Pool.NONE, "pool_rows": 0, "pool_cols": 0, "pool_multiplier": 0, "pool_shift": 0}
 
 
 class Assembler:
@@ -137,8 +140,10 @@ class Assembler:
         name: str = "y",
         residual: Image | None = None,
         waits: Any = None,
+        pool: dict[str, Any] | None = None,
     ) -> int:
-        """WEIGHTS and COMPUTE of a whole layer; returns the COMPUTE's number."""
+        """WEIGHTS and COMPUTE of a whole layer; returns the COMPUTE's number. `pool` has its pool's fields; then `target` is
+        what is left."""
         if layer.tables is not None:
             self.stream(Stream.TABLES, np.ascontiguousarray(layer.tables, "<i4").tobytes(), waits)
         make = self._packed if layer.packed else self._depthwise if layer.depthwise else self._dense
@@ -153,17 +158,21 @@ class Assembler:
         extra = dict(NO_RESIDUAL)
         if residual is not None:
             extra = NO_RESIDUAL | {"residual": 1, "res_address": residual.address, "res_bank": residual.bank}
-            extra |= layer.residual
+            extra |= layer.residual | {"res_row_step": residual.row_step}
         pads_y, pads_x = layer.pads
         pixel = layer.weights.shape[2] if layer.packed else 1
         width = source.channels if layer.packed else source.width
+        out_rows, out_cols = target.rows, target.width
+        if pool is not None:
+            out_rows, out_cols = output_shape(layer, (source.rows, width // pixel))
         place = source.place(-pads_y, 0 if layer.packed else -pads_x)
         number = self.emit(
-            Opcode.COMPUTE, waits, combine=layer.combine, rounding=layer.rounding, blocks=blocks, out_rows=target.rows,
-            out_cols=target.width, row_step=source.row_step, stride_y=layer.stride[0], stride_x=layer.stride[1],
+            Opcode.COMPUTE, waits, combine=layer.combine, rounding=layer.rounding, blocks=blocks, out_rows=out_rows,
+            out_cols=out_cols, row_step=source.row_step, stride_y=layer.stride[0], stride_x=layer.stride[1],
             y=-pads_y, x=-pads_x * pixel, height=source.rows, width=width, pad=layer.pad, out_address=target.address,
             out_bank=target.bank, out_row_step=target.row_step, out_x_step=target.x_step, zero_point=layer.zero_point,
             minimum=layer.minimum, maximum=layer.maximum, **place, **shape, **extra,
+            **(NO_POOL | (pool or {})),
         )  # fmt: skip
         image_shape = (1, target.rows, target.width, target.channels)
         steps = (target.row_step, target.x_step)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from tilewright.hw.accumulator import Accumulator
 from tilewright.hw.feeder import Feeder
-from tilewright.hw.isa import Opcode, Stream
+from tilewright.hw.isa import Opcode, Pool, Stream
 from tilewright.hw.legality import verify_program
 from tilewright.hw.params import Parameters, parse_array
 from tilewright.hw.pe import ProcessingElement
@@ -114,6 +114,25 @@ def test_latency_of_a_computation() -> None:
     assert result.counters["wait_input"] == waited - handed_out(2)
     # The cycle of the gate is idle, the walker prepares, and the first pass is there a cycle before its first step.
     assert (result.counters["wait_tokens"], result.counters["wait_weights"]) == (1, 1)
+
+
+def test_a_mean_comes_when_all_columns_are_divided() -> None:
+    layer = random_layer(RNG, (1, 1), 16, 8)
+    source = Image(8, 8, 16, 0, 0, 2)
+    tokens = []
+    for size, pool in (
+        (8, None),
+        (4, {"pool": Pool.MAX, "pool_rows": 2, "pool_cols": 2}),
+        (1, {"pool": Pool.AVERAGE, "pool_multiplier": 32769, "pool_shift": 5}),
+    ):
+        assembler = Assembler(dataclasses.replace(parse_array("16x8"), weight_fifo_bytes=1 << 15))
+        assembler.load(Image(8, 8, 16, 0, 0, 2))
+        assembler.layer(layer, source, Image(size, size, 8, 500, 0, 2), pool=pool)
+        program = assembler.end()
+        verify_program(program)
+        (token,) = compute_tokens(program, predict(program))
+        tokens.append(token)
+    assert [token - tokens[0] for token in tokens] == [0, 0, 8 + 2]
 
 
 @pytest.mark.parametrize(("pixels", "rows", "period"), [(40, 16, 40), (5, 16, 16), (5, 3, 5), (1, 2, 3)])

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from tilewright.hw.encoding import decode, encode
-from tilewright.hw.isa import Base, Mode, Opcode, Stream
+from tilewright.hw.isa import Base, Mode, Opcode, Pool, Stream
 from tilewright.hw.params import parse_array
 from tilewright.hw.program import Program
 from tilewright.sim.hazards import find_hazards, input_units, output_units, residual_units, transfer_units
@@ -163,6 +163,18 @@ def test_in_place() -> None:
     assert overwrites(random_layer(RNG, (1, 1), 4, 4, **random_residual(RNG)), shift=1, residual=True)
 
 
+def test_a_pool_is_not_in_place() -> None:
+    """It writes when later rows are read already, and a mean when later blocks are not."""
+    source = Image(4, 4, 4, 0, 0, 1)
+    for target, found in ((Image(2, 2, 4, 0, 0, 1), True), (Image(2, 2, 4, 8, 0, 1), False)):
+        layer = random_layer(RNG, (1, 1), 4, 4)
+        pool = {"pool": Pool.MAX, "pool_rows": 2, "pool_cols": 2}
+        assembler = Assembler(parse_array("4x4"))
+        assembler.load(source)
+        assembler.layer(layer, source, target, pool=pool)
+        assert bool(texts(assembler.end())) == found
+
+
 def test_tables_wait_for_the_computation_that_uses_the_former_ones() -> None:
     assembler = Assembler(parse_array("4x4"))
     a, b, c = (assembler.image(4, 4, 4) for _ in range(3))
@@ -191,7 +203,7 @@ def test_units_of_an_instruction() -> None:
     assert input_units(fields, params).tolist() == [row1 + n for n in pixels] + [row0 + n for n in pixels]
     assert output_units(fields, params).tolist() == [100, 101, 102, 103, 8292, 8293, 8294, 8295]
     assert residual_units(fields, params).size == 0
-    residual = fields | NO_RESIDUAL | {"residual": 1, "res_address": 50, "res_bank": 1}
+    residual = fields | NO_RESIDUAL | {"residual": 1, "res_address": 50, "res_bank": 1, "res_row_step": fields["out_row_step"]}
     assert residual_units(residual, params).tolist() == [8242, 8243, 8244, 8245, 16434, 16435, 16436, 16437]
     transfer = {"address": 0, "bank": 3, "row_step": 8, "rows": 1, "width": 2, "channels": 3}
     assert transfer_units(Opcode.LOAD, transfer, params).tolist() == [row0, row0 + 1, row0 + 2, row0 + 3]

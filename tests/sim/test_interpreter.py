@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tilewright.hw.isa import Base, Combine, Opcode, Rounding, Stream
+from tilewright.hw.isa import Base, Combine, Opcode, Pool, Rounding, Stream
 from tilewright.hw.legality import verify_program
 from tilewright.hw.params import parse_array
 from tilewright.hw.program import Program, TensorInfo
@@ -62,6 +62,47 @@ def test_dense(array: str, seed: int) -> None:
     )  # fmt: skip
     x = random_image(rng, int(rng.integers(5, 7)), int(rng.integers(5, 7)), inputs)
     check(array, layer, x, source=int(rng.integers(4)), target=int(rng.integers(4)))
+
+
+@pytest.mark.parametrize("array", ["4x4", "8x4", "4x32"])
+@pytest.mark.parametrize("mode", ["dense", "depthwise", "packed"])
+@pytest.mark.parametrize("window", [(2, 2), (3, 4), (1, 4), (1, 1), (6, 8), None])
+def test_pools(array: str, mode: str, window: tuple[int, int] | None) -> None:
+    """Windows of 6 x 8 results; None stands for the mean of all."""
+    rng = np.random.default_rng([*array.encode(), *mode.encode()])
+    inputs = {"dense": 9, "depthwise": 1, "packed": 2}[mode]
+    x = random_image(rng, 6, 8, 10 if mode == "depthwise" else inputs)
+    options = {mode: True} if mode != "dense" else {}
+    if mode == "dense":
+        options = random_residual(rng)
+    layer = random_layer(rng, (3, 3), inputs, 10, pads=(1, 1), **options)
+    assembler = Assembler(parse_array(array))
+    on_chip = (6, 1, 16) if mode == "packed" else x.shape
+    source = assembler.image(*on_chip)
+    assembler.load(source)
+    given = {"x": x.reshape(on_chip)}
+    operand = None
+    if "tables" in options:
+        given["r"] = random_image(rng, 6, 8, 10)
+        operand = assembler.image(6, 8, 10, bank=1)
+        assembler.load(operand, "r")
+    results = expected(layer, x, given.get("r")).astype(int)
+    if window is None:
+        rows = cols = 1
+        pool = {"pool": Pool.AVERAGE, "pool_multiplier": 43691, "pool_shift": 5}  # 2**21 / 48
+        total = results.sum(axis=(0, 1))
+        wanted = (np.sign(total) * ((abs(total) + 24) // 48))[None, None]
+    else:
+        (high, wide), rows, cols = window, 6 // window[0], 8 // window[1]
+        pool = {"pool": Pool.MAX, "pool_rows": high, "pool_cols": wide}
+        wanted = np.zeros((rows, cols, 10), int)
+        for y, column in np.ndindex(rows, cols):
+            wanted[y, column] = results[y * high : (y + 1) * high, column * wide : (column + 1) * wide].max(axis=(0, 1))
+    target = assembler.image(rows, cols, 10, bank=3)
+    assembler.layer(layer, source, target, residual=operand, pool=pool)
+    assembler.store(target)
+    result = run(assembler.end(), **given)
+    np.testing.assert_array_equal(result.outputs["y"][0], wanted)
 
 
 @pytest.mark.parametrize("array", ARRAYS)
