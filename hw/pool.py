@@ -37,7 +37,7 @@ class PoolWalker(wiring.Component):
 
     For a ``valid`` result, ``write`` says at once whether a pooled vector is written with it, ``row_done`` whether the next
     row of results belongs to another row of windows; ``step`` says the rest a cycle later. With ``fetch``, ``next_index`` is the
-    window whose partial maximum may be needed next.
+    window whose partial maximum may be needed next. ``begin_sum``: it is the first of a sum.
     """
 
     valid: In(1)
@@ -50,6 +50,7 @@ class PoolWalker(wiring.Component):
 
     write: Out(1)
     row_done: Out(1)
+    begin_sum: Out(1)
     fetch: Out(1)
     next_index: Out(range(POOL_COLUMNS))
     step: Out(_STEP)
@@ -82,6 +83,7 @@ class PoolWalker(wiring.Component):
         m.d.comb += [
             self.write.eq(Mux(maximum, last_row & last_col, ~average)),
             self.row_done.eq(Mux(maximum, last_row, ~average)),
+            self.begin_sum.eq(self.valid & average & ~now.begun),
             self.fetch.eq(self.valid & maximum & last_col & ~single),
             self.next_index.eq(following.index),
         ]
@@ -89,7 +91,7 @@ class PoolWalker(wiring.Component):
         with m.If(self.valid):
             m.d.sync += [
                 after.eq(following),
-                self.step.first.eq(Mux(maximum, (now.row == 0) & (now.col == 0), ~average | ~now.begun)),
+                self.step.first.eq(~maximum | ((now.row == 0) & (now.col == 0))),
                 self.step.sum.eq(average),
                 self.step.fetch.eq(self.fetch),
                 self.step.store.eq(self.fetch & ~last_row),
@@ -103,8 +105,9 @@ class PoolWalker(wiring.Component):
 class PoolLane(wiring.Component):
     """One channel: ``result`` is the larger one of ``value`` and the partial maximum, or ``value`` where that is the ``first``.
 
-    With ``stepping``, ``step`` says what to do with it. ``shift`` takes ``following``, the next column's partial result;
-    with ``pass_partial`` the partial result itself is the ``result``. ``line`` is the memory's partial maximum.
+    With ``stepping``, ``step`` says what to do with it. ``shift`` takes ``following``, the next column's partial result,
+    ``clear`` leaves 0; with ``pass_partial`` the partial result itself is the ``result``. ``line`` is the memory's
+    partial maximum. A maximum is the low byte of ``partial``; it leaves the other bits as they are.
     """
 
     value: In(signed(8))
@@ -113,6 +116,7 @@ class PoolLane(wiring.Component):
     line: In(signed(8))
     shift: In(1)
     following: In(_PARTIAL)
+    clear: In(1)
     pass_partial: In(1)
 
     partial: Out(_PARTIAL)
@@ -125,11 +129,11 @@ class PoolLane(wiring.Component):
         with m.If(self.shift):
             m.d.sync += self.partial.eq(self.following)
         with m.Elif(self.stepping & self.step.sum):
-            m.d.sync += self.partial.eq(Mux(self.step.first, 0, self.partial) + self.value)
-        with m.Elif(self.stepping & self.step.fetch):
-            m.d.sync += self.partial.eq(self.line)
+            m.d.sync += self.partial.eq(self.partial + self.value)
         with m.Elif(self.stepping):
-            m.d.sync += self.partial.eq(self.result)
+            m.d.sync += self.partial[:8].eq(Mux(self.step.fetch, self.line, self.result))
+        with m.If(self.clear):
+            m.d.sync += self.partial.eq(0)
         return m
 
 
@@ -225,6 +229,7 @@ class Pooling(wiring.Component):
                 lane.step.eq(step),
                 lane.line.eq(read.data.word_select(col, 8)),
                 lane.shift.eq(dividing & ~writing),
+                lane.clear.eq(walker.begin_sum),
                 lane.pass_partial.eq(writing),
                 self.results[col].eq(lane.result),
             ]
