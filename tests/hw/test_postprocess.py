@@ -81,8 +81,7 @@ def random_instruction(rng, cols, residual, pooling=False):
 
 
 def expected_writes(program, tables, *, cols, vector, units):
-    """(bank, word address, mask, bytes of the word that the mask selects, last result of its instruction, number of the
-    result that it comes with, cycles that it comes later), in order."""
+    """(bank, word address, mask, bytes that the mask selects, last of its instruction, number of the sum, cycles later)."""
     unit = vector // units
     number = 0
     for instruction in program:
@@ -90,10 +89,8 @@ def expected_writes(program, tables, *, cols, vector, units):
         for k, (constants, sums, operands) in enumerate(
             zip(instruction.blocks, instruction.sums, instruction.operands, strict=True)
         ):
-            results = [
-                [result(f, constants, tables, col, row[col], others[col]) for col in range(cols)]
-                for row, others in zip(sums, operands, strict=True)
-            ]
+            pairs = zip(sums, operands, strict=True)
+            results = [[result(f, constants, tables, n, a[n], b[n]) for n in range(cols)] for a, b in pairs]
             for oy, ox, n, values in pooled(f, results):
                 address = f["out_address"] + ((f["out_bank"] + oy) >> 2) * f["out_row_step"]
                 address = (address + ox * f["out_x_step"] + k * (cols // unit)) % 2**16
