@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from ..examples import digits
+from ..hw.legality import verify_program
 from ..hw.params import Parameters
 from ..hw.program import Program
 from ..mapper.ir import Graph
@@ -29,7 +30,11 @@ def open_model(name: str, *, partial: bool = False) -> Graph | Program:
             raise CommandError(f"cannot read {name!r}: not a file name") from None
         raise cannot_read(path, error) from None
     try:
-        return Program.load(path) if start == _PROGRAM_START else read_tflite(path, partial=partial)
+        if start != _PROGRAM_START:
+            return read_tflite(path, partial=partial)
+        program = Program.load(path)
+        verify_program(program)
+        return program
     except OSError as error:
         raise cannot_read(path, error) from None
 

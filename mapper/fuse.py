@@ -85,4 +85,4 @@ def _replace(network: Network, producer: Layer, addition: Layer, fused: Layer) -
         elif step is not producer:
             steps.append(step)
     images = {name: image for name, image in network.images.items() if name != producer.output}
-    return Network(images, tuple(steps), network.host)
+    return Network(images, tuple(steps))

@@ -101,4 +101,4 @@ def _cost(layer: Layer, network: Network, params: Parameters) -> float:
 def _replace(network: Network, producer: Layer, pool: Layer, fused: Layer) -> Network:
     images = {name: image for name, image in network.images.items() if name != producer.output}
     steps = tuple(fused if step is pool else step for step in network.steps if step is not producer)
-    return Network(images, steps, network.host)
+    return Network(images, steps)

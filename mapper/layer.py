@@ -246,15 +246,10 @@ Step = Load | Layer | Copy | Store
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """Steps in an order in which each can run, the images by name, and where each graph operator went.
-
-    `host` maps operators' names to the reason why the host runs them; operators that are neither there nor in a layer
-    move no data.
-    """
+    """What one run of the accelerator computes: steps in an order in which each can run, and the images by name."""
 
     images: Mapping[str, Image]
     steps: tuple[Step, ...]
-    host: Mapping[str, str]
 
     @property
     def layers(self) -> tuple[Layer, ...]:

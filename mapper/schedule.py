@@ -113,10 +113,6 @@ class _Walk:
                     yield from self._layer(step)
                 case Copy():
                     yield from self._copy(step)
-                case Store() if step.image in self._loads:
-                    rows = self._network.images[step.image].rows
-                    yield from self._load(step.image, rows)
-                    yield self._rows(Opcode.STORE, step.image, step.tensor, 0, rows)
 
     def _rows(self, opcode: Opcode, image: str, tensor: str | None, first: int, rows: int, slot: int = 0) -> Rows:
         return Rows(owner=image, opcode=opcode, image=image, tensor=tensor, slot=slot, first=first, rows=rows)
