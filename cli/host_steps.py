@@ -29,8 +29,7 @@ def run_steps(
     runs = iter(enumerate(program.parts))
     for step in program.steps:
         if isinstance(step, HostStep):
-            operator = read_host_step(step)
-            values[operator.output] = evaluate_operator(operator, tensors, values)
+            values |= evaluate_operator(read_host_step(step), tensors, values)
         else:
             number, part = next(runs)
             values |= accelerate(number, part, {tensor.name: values[tensor.name] for tensor in part.inputs})

@@ -127,7 +127,7 @@ class Accelerator:
             if value is None or value.shape != tensor.shape or value.dtype != tensor.dtype:
                 found = "missing" if value is None else f"{value.dtype} {value.shape}"
                 raise ValueError(f"input {tensor.name!r} is {found}, not {tensor.dtype} {tensor.shape}")
-            self._transport.write_memory(self._map.bases[tensor.base] + tensor.offset, value.tobytes())
+            self._transport.write_memory(self._map.bases[tensor.base] + tensor.offset, tensor.encode(value))
         self._write("BASE_PROGRAM", self._map.bases[Base.PROGRAM] + first * INSTRUCTION_BYTES)
         self._write("PROGRAM_LENGTH", len(part))
         self._write("CONTROL", _START)
@@ -135,7 +135,7 @@ class Accelerator:
         outputs = {}
         for tensor in part.outputs:
             data = self._transport.read_memory(self._map.bases[tensor.base] + tensor.offset, tensor.nbytes)
-            outputs[tensor.name] = np.frombuffer(data, tensor.dtype).reshape(tensor.shape)
+            outputs[tensor.name] = tensor.decode(data)
         cycles = self._read("CYCLES_LO") | self._read("CYCLES_HI") << 32
         return Run(outputs, cycles, {c.name.lower(): self._read(f"COUNTER_{c.name}") for c in Category})
 

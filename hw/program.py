@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from .encoding import Fields, decode
 from .isa import INSTRUCTION_BYTES, Base, Opcode
@@ -34,6 +35,8 @@ VERSION = 2
 _SECTIONS = (b"HEAD", b"CODE", b"WGTS", b"HOST")
 _SECTION = struct.Struct("<4sQI")
 
+_TOP_BIT = 0x80
+
 
 class ProgramError(ValueError):
     """A file is not a program, or a program is not one that an accelerator can run. One line."""
@@ -46,7 +49,8 @@ class ProgramError(ValueError):
 class TensorInfo:
     """A tensor in external memory: row-major bytes (NHWC), little-endian, at `offset` from the base register.
 
-    `scale` is a real number per unit of the integer (None if the tensor is not quantized).
+    The accelerator computes with int8 alone: elements of uint8 lie there as int8, each 128 less. `scale` is a real
+    number per unit of the integer (None if the tensor is not quantized).
     """
 
     name: str
@@ -61,6 +65,15 @@ class TensorInfo:
     def nbytes(self) -> int:
         """Bytes that the tensor takes."""
         return _nbytes(self)
+
+    def encode(self, values: npt.NDArray[Any]) -> bytes:
+        """The tensor's values as they lie in external memory."""
+        return (values ^ np.uint8(_TOP_BIT) if self.dtype == "uint8" else values).tobytes()
+
+    def decode(self, data: bytes) -> npt.NDArray[Any]:
+        """The values of what lies in external memory; a copy."""
+        values = np.frombuffer(data, self.dtype).reshape(self.shape)
+        return values ^ np.uint8(_TOP_BIT) if self.dtype == "uint8" else values.copy()
 
 
 @dataclass(frozen=True)

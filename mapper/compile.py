@@ -11,6 +11,7 @@ from .banks import choose_banks
 from .describe import external_tensors, host_tensors, layer_table, on_chip_images, program_steps
 from .emit import WeightRegion, emit
 from .fuse import fuse as fuse_additions
+from .fuse_border import fuse_borders
 from .fuse_pool import fuse_pools
 from .ir import Graph
 from .layer import Network
@@ -47,8 +48,8 @@ class Compilation:
 def compile_model(graph: Graph, params: Parameters, *, fuse: bool = True) -> Program:
     """Compile a graph for an accelerator. The same graph and parameters always give the same program.
 
-    `fuse` puts additions and pools into the layers before them. Raises `UnsupportedError` for a network that does not fit
-    in memory.
+    `fuse` puts additions and pools into the layers before them, and borders into the layers behind them. Raises
+    `UnsupportedError` for a network that does not fit in memory, or has an operator that cannot run at all.
     """
     return compile_steps(graph, params, fuse=fuse).program
 
@@ -91,6 +92,8 @@ def _compile_run(network: Network, params: Parameters, fuse: bool) -> CompiledRu
     """One run, up to its instructions."""
     verify_network(network)
     if fuse:
+        network = fuse_borders(network, params)
+        verify_network(network)
         network = fuse_additions(network)
         verify_network(network)
     network = pack(network, params)

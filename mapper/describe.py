@@ -89,6 +89,8 @@ def layer_table(
         for number, task in enumerate(schedule.tasks, first):
             if isinstance(task, Weights | Tables | Compute):
                 spans.setdefault(task.layer.operators[0], []).append(number)
+            elif isinstance(task, Rows) and task.operator is not None:
+                spans.setdefault(task.operator, []).append(number)
         first += len(schedule.tasks) + 1
     layers = [layer for network, _ in runs for layer in network.layers]
     leaders = {name: layer.operators[0] for layer in layers for name in layer.operators}
@@ -99,7 +101,7 @@ def layer_table(
         rows.append(
             LayerInfo(
                 name=operator.name,
-                op=operator.KIND,
+                op=operator.kind,
                 where="host" if operator.name in host else "accelerator",
                 macs=count_macs(operator, graph.tensors),
                 output=operator.outputs[0],

@@ -93,15 +93,15 @@ def _transfer(task: Rows, network: Network, allocation: Allocation, tensors: Map
     bank, address = place.row(task.first)
     row_bytes = image.width * image.channels
     if task.tensor is None:
-        base, offset = Base.SCRATCH, task.slot
+        base, offset = Base.SCRATCH, task.slot + task.runs.offset
     else:
         base, offset = tensors[task.tensor].base, tensors[task.tensor].offset
     return {
         "base": base,
         "offset": offset + task.first * row_bytes,
-        "run_bytes": task.rows * row_bytes,
-        "runs": 1,
-        "run_pitch": 0,
+        "run_bytes": task.rows * row_bytes // task.runs.count,
+        "runs": task.runs.count,
+        "run_pitch": task.runs.pitch,
         "address": address,
         "bank": bank,
         "row_step": place.row_step,

@@ -6,13 +6,17 @@ from dataclasses import dataclass, field, replace
 from ..hw.params import Parameters
 from .cut import VIEWS, Cut, cut, find_roots
 from .errors import UnsupportedError
-from .ir import Graph, Operator
-from .layer import Copy, Image, Load, Network, Step, Store
+from .ir import Add, Graph, Lookup, Maximum, Minimum, Mul, Operator, Quantize, SquaredDifference, Sub, Unsupported
+from .layer import WHOLE, Image, Load, Move, Network, Step, Store
 from .limits import check_layer
 from .lower import lower
-from .lower_base import Layout, refused
+from .lower_base import Layout, natural_layout, refused
+from .moves import MOVES, moves
 
 __all__ = ["Plan", "legalize"]
+
+_POINTWISE = (Lookup, Quantize, Add, Sub, Mul, Maximum, Minimum, SquaredDifference)
+"""Operators without weights: with a single operand, they cost the accelerator more than the host."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,15 +35,20 @@ class Plan:
 def legalize(graph: Graph, params: Parameters) -> Plan:
     """The networks of layers that compute a graph, with as few runs as can be, and the host's operators between them.
 
-    What the accelerator cannot run goes to the host with its reason. A reshape moves no data unless the new shape needs
-    another cut into pixels, which goes by way of external memory.
+    What the accelerator cannot run, or would have to fetch from the host for little work, goes to the host with its
+    reason. A reshape moves no data unless the new shape needs another cut into pixels, which goes by way of external
+    memory. Raises `UnsupportedError` for an operator that neither can run.
     """
     roots = find_roots(graph)
     reasons: dict[str, str] = {}
+    computed: set[str] = set()
     for operator in graph.operators:
+        if isinstance(operator, Unsupported):
+            raise UnsupportedError(operator.kind, operator.name, operator.reason, operator.hint)
         if not isinstance(operator, VIEWS):
             try:
-                _judge(operator, graph, params, roots)
+                _judge(operator, graph, params, roots, computed)
+                computed.update(operator.outputs)
             except UnsupportedError as error:
                 reasons[operator.name] = error.reason
     while True:
@@ -50,12 +59,29 @@ def legalize(graph: Graph, params: Parameters) -> Plan:
             reasons[error.where] = error.reason
 
 
-def _judge(operator: Operator, graph: Graph, params: Parameters, roots: Mapping[str, str]) -> None:
-    """Raise `UnsupportedError` if the accelerator cannot run an operator, whatever stands before it."""
+def _judge(
+    operator: Operator, graph: Graph, params: Parameters, roots: Mapping[str, str], computed: set[str]
+) -> None:
+    """Raise `UnsupportedError` if the accelerator cannot run an operator, or should not.
+
+    `computed` are the tensors that it has computed so far.
+    """
+    operands = [roots.get(name, name) for name in operator.inputs if graph.tensors[name].data is None]
+    if isinstance(operator, Quantize) and operator.output in graph.outputs:
+        raise refused(operator, "the host requantizes at the network's edge", "it costs no cycles there")
+    if isinstance(operator, MOVES):
+        moves(operator, graph.tensors)
+        if not computed.intersection(operands):
+            raise refused(operator, "its operands are the host's", "it costs no cycles there")
+        if len(operands) < len(operator.inputs):
+            raise refused(operator, "an input is a constant", "fold it before export")
+        return
     layer = lower(operator, graph.tensors, params, lambda _: None)
     check_layer(layer, params)
     if any(graph.tensors[roots.get(name, name)].data is not None for name in layer.reads):
         raise refused(operator, "an input is a constant", "fold it before export")
+    if isinstance(operator, _POINTWISE) and len(operands) == 1 and operands[0] not in computed:
+        raise refused(operator, "its operand is the host's", "it costs no cycles there")
 
 
 def _plan(graph: Graph, params: Parameters, roots: Mapping[str, str], parts: Cut) -> Plan:
@@ -63,7 +89,7 @@ def _plan(graph: Graph, params: Parameters, roots: Mapping[str, str], parts: Cut
     for operators in parts.before:
         wanted.update(name for operator in operators for name in operator.inputs)
     for operators in parts.runs:
-        computed = {operator.output for operator in operators}
+        computed = {name for operator in operators for name in operator.outputs}
         read = {roots.get(name, name) for operator in operators for name in operator.inputs}
         wanted |= read - computed
     steps: list[Network | Operator] = []
@@ -90,6 +116,9 @@ class _Builder:
 
     def add(self, operator: Operator) -> None:
         """Lower one operator."""
+        if isinstance(operator, MOVES):
+            self._move(operator)
+            return
         layer = lower(operator, self.graph.tensors, self.params, self._layout)
         check_layer(layer, self.params)
         wanted = layer.input_layout
@@ -100,6 +129,17 @@ class _Builder:
         output = self._define(operator.output, layer.output_layout)
         self.outputs[operator.output] = None
         self.steps.append(replace(layer, input=source, output=output, residual=residual))
+
+    def _move(self, operator: MOVES) -> None:
+        for move in moves(operator, self.graph.tensors):
+            images = tuple(self._view(name, self._any_layout(name)) for name in move.images)
+            output = self._define(move.output, natural_layout(self.graph.tensors[move.output].shape))
+            self.outputs[move.output] = None
+            self.steps.append(replace(move, images=images, output=output))
+
+    def _any_layout(self, tensor: str) -> Layout:
+        """The layout that a tensor has, or a good one to load it in."""
+        return self._layout(tensor) or natural_layout(self.graph.tensors[tensor].shape)
 
     def finish(self, wanted: Iterable[str]) -> Network:
         """Store what is wanted of the run's results."""
@@ -119,7 +159,11 @@ class _Builder:
         if wanted in views:
             return views[wanted]
         image = self._define(root, wanted)
-        self.steps.append(Copy(next(iter(views.values())), image) if root in self.outputs else Load(root, image))
+        if root in self.outputs:
+            source = next(iter(views.values()))
+            self.steps.append(Move(None, (source,), image, (WHOLE,), WHOLE, self.images[image].size))
+        else:
+            self.steps.append(Load(root, image))
         return image
 
     def _define(self, tensor: str, layout: Layout) -> str:

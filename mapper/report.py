@@ -37,15 +37,19 @@ def schedule_report(compilation: Compilation) -> str:
         run, layer = layers.get(info.name, (None, None))
         output = "x".join(map(str, compilation.graph.tensors[info.output].shape))
         if run is None or layer is None or info.last_instruction is None or info.first_instruction is None:
-            where = "host" if info.where == "host" else f"in {info.fused_into}" if info.fused_into else "no data moved"
-            rows.append((info.name, where, output, "", "", "", "", "", ""))
+            cycles = ""
+            if (last := info.last_instruction) is not None:
+                cycles, finished = f"{prediction.completions[last] - finished:,}", prediction.completions[last]
+            moved = "moved" if cycles else "no data moved"
+            where = "host" if info.where == "host" else f"in {info.fused_into}" if info.fused_into else moved
+            rows.append((info.name, where, output, "", "", "", cycles, "", ""))
             if reason := compilation.host.get(info.name):
                 notes.append(f"{info.name} runs on the host: {reason}")
             continue
         end = prediction.completions[info.last_instruction]
-        cycles, finished = end - finished, end
+        own, finished = end - finished, end
         computes = opcodes[info.first_instruction : info.last_instruction + 1].count(Opcode.COMPUTE)
-        rows.append((*_name(info, layer, output), str(computes), *_numbers(run, layer, info, params, cycles)))
+        rows.append((*_name(info, layer, output), str(computes), *_numbers(run, layer, info, params, own)))
     total = sum(info.macs for info in program.layers)
     utilization = total / (params.rows * params.cols * prediction.total) if prediction.total else 0.0
     rows.append(("total", "", "", str(opcodes.count(Opcode.COMPUTE)), "", f"{total:,}", f"{prediction.total:,}",

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from tilewright.hw.isa import Combine, Mode, Rounding
 from tilewright.hw.params import Parameters
-from tilewright.mapper import lower_pools
-from tilewright.mapper.layer import Copy, Layer, Load, Store
+from tilewright.mapper import lower_elementwise
+from tilewright.mapper.layer import Layer, Load, Move, Store
 from tilewright.mapper.legalize import legalize
 from tilewright.mapper.rounding import single_factors
 from tilewright.mapper.verify_layers import verify_network
@@ -80,7 +80,7 @@ def test_reshape_that_cuts_pixels_anew_is_copied():
     image = builder.conv(builder.input(1, 6, 4, 8), 8, 1)
     graph = builder.graph(builder.conv(builder.reshape(image, 1, 4, 6, 8), 5, 3))
     (network,) = legal(graph).networks
-    assert [type(step) for step in network.steps] == [Load, Layer, Copy, Layer, Store]
+    assert [type(step) for step in network.steps] == [Load, Layer, Move, Layer, Store]
     assert compile_and_compare(graph, PARAMS).scratch_bytes == 192
 
 
@@ -173,14 +173,14 @@ def test_host_alone():
 
 
 def test_a_sum_without_tables_runs_on_the_host(monkeypatch):
-    monkeypatch.setattr(lower_pools, "find_residual", lambda *_, **__: None)
-    lower_pools._find_tables.cache_clear()
+    monkeypatch.setattr(lower_elementwise, "find_residual", lambda *_, **__: None)
+    lower_elementwise._find_tables.cache_clear()
     builder = NetworkBuilder()
     image = builder.input(1, 4, 4, 8)
     total = builder.add(builder.conv(image, 8, 3), image)
     program = compile_and_compare(builder.graph(builder.conv(total, 3, 3)), PARAMS)
     assert [info.where for info in program.layers] == ["accelerator", "host", "accelerator"]
-    lower_pools._find_tables.cache_clear()
+    lower_elementwise._find_tables.cache_clear()
 
 
 @pytest.mark.parametrize(
