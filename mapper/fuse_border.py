@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from ..hw.params import Parameters
 from .errors import UnsupportedError
-from .ir import Pad
+from .ir import AveragePool2D, Pad
 from .layer import Layer, Network, Step
 from .limits import check_layer
 
@@ -38,8 +38,8 @@ def _fused(border: Layer, reader: Step, params: Parameters) -> Layer | None:
     """The layer that reads what the border reads; None if there is none, or no instruction for it."""
     if not isinstance(reader, Layer) or reader.reads != (border.output,):
         return None
-    if reader.batch != border.batch or reader.size != border.out_size:
-        return None
+    if reader.batch != border.batch or reader.size != border.out_size or reader.kind == AveragePool2D.KIND:
+        return None  # An average counts the border's pixels, and not those of its own padding: they are told apart by size.
     if reader.pad != border.pad and _looks_outside(reader):
         return None
     origin = (reader.origin[0] + border.origin[0], reader.origin[1] + border.origin[1])

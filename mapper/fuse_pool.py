@@ -55,7 +55,8 @@ def _averaged(layer: Layer, pool: Layer) -> Layer | None:
     low, high = layer.clamp if layer.residual is None else layer.residual.clamp
     ends = zip(pool.origin, pool.kernel, pool.size, strict=True)
     whole = pool.out_size == (1, 1) and all(first <= 0 and first + taps >= size for first, taps, size in ends)
-    if factor is None or not whole or not pool.clamp[0] <= low <= high <= pool.clamp[1]:
+    # The hardware's halves go away from zero as it counts: not those of uint8, whose zero is -128 on chip.
+    if pool.zero_point or factor is None or not whole or not pool.clamp[0] <= low <= high <= pool.clamp[1]:
         return None
     return replace(layer, pooled=Pooled(Pool.AVERAGE, layer.out_size, *factor))
 

@@ -19,6 +19,7 @@ from tilewright.mapper.ir import Graph
 from tilewright.sim.transport import SimulatedTransport
 
 from ..mapper.networks import SAME, NetworkBuilder, random_inputs
+from ..mapper.operator_networks import OperatorBuilder
 
 PARAMS = Parameters(rows=4, cols=4)
 
@@ -60,6 +61,28 @@ def test_rtl():
     layers = sum(row.cycles or 0 for row in report.layers)
     assert (report.start_cycles or 0) + layers + (report.end_cycles or 0) == report.cycles
     assert sum((report.counters or {}).values()) == report.cycles
+    assert report.predicted_cycles == pytest.approx(report.cycles, rel=0.01)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8"])
+def test_other_operators_in_rtl(dtype: str):
+    """A border, a mean, tables, constants, a join, a cut and a product on the host."""
+    builder = OperatorBuilder(3, dtype)
+    image = builder.pad(builder.input(1, 7, 6, 3), (0, 0), (1, 0), (2, 1), (0, 0))
+    image = builder.conv(image, 6, 3, stride=2, padding=(0, 0, 0, 0))
+    gate = builder.lookup(builder.mean(image, 1, 2, keep_dims=True))
+    image = builder.mul(builder.pad(image, (0, 0), (1, 1), (0, 0), (0, 0), value=50), gate)
+    left, right = builder.split(builder.conv(image, 6, 1), 3, 2, 4)
+    joined = builder.concatenate(right, left, right, axis=3)
+    scaled = builder.mul(joined, builder.constant((10,), point=builder.by))
+    graph = builder.graph(builder.sub(builder.lookup(scaled), scaled))
+    session = Session(graph, PARAMS)
+    limits = np.iinfo(dtype)
+    values = np.random.default_rng(1).integers(limits.min, limits.max + 1, (1, 7, 6, 3)).astype(dtype)
+    case = session.rtl({graph.inputs[0]: values})
+    report = make_report(session, "rtl", [case])
+    assert [row.op for row in report.layers if row.where == "host"] == ["MUL"]
+    assert report.mismatches == 0 and len(case.runs or ()) == 2
     assert report.predicted_cycles == pytest.approx(report.cycles, rel=0.01)
 
 

@@ -64,8 +64,7 @@ def test_borders_go_into_their_readers(dtype):
     assert layers(lambda b, x: [b.depthwise(x, 3, padding=valid), b.conv(x, 2, 1)]) == 2
     assert layers(lambda b, x: [b.maximum(x, 2, stride=2)], value=99) == 1
     assert layers(lambda b, x: [b.maximum(x, 2, padding=SAME)]) == 2
-    assert layers(lambda b, x: [b.average(x, 2)], value=99) == 1
-    assert layers(lambda b, x: [b.average(x, 2, padding=SAME)]) == 2
+    assert layers(lambda b, x: [b.average(x, 2)]) == 2
     assert layers(lambda b, x: [b.conv(x, 2, 1), x]) == 2
 
 
@@ -219,6 +218,19 @@ def test_uint8_network():
     image = builder.average(image, 2, padding=SAME)
     image = builder.maximum(image, 2)
     exact(builder, builder.fully_connected(builder.reshape(image, 1, 96), 10))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_pools_behind_layers(dtype):
+    builder = OperatorBuilder(17, dtype)
+    image = builder.conv(builder.input(1, 8, 8, 3), 8, 3)
+    outputs = [
+        builder.average(builder.conv(image, 8, 3), 8),
+        builder.maximum(builder.conv(image, 8, 3), 2, stride=2),
+        builder.average(builder.sub(builder.conv(image, 8, 1), image), 8),
+        builder.mean(builder.conv(image, 8, 3), 1, 2),
+    ]
+    exact(builder, *outputs)
 
 
 def test_weights_beyond_int8_are_the_hosts():
