@@ -141,8 +141,8 @@ def make_report(session: Session, engine: str, cases: Sequence[Case]) -> Report:
 def print_report(report: Report) -> None:
     """The report for people, on standard output."""
     columns = [
-        Column("layer"), Column("op"), Column("where"), Column("MACs", right=True), Column("cycles", right=True),
-        Column("predicted", right=True), Column("utilization", right=True), Column("fused into"),
+        Column("layer"), Column("op", wraps=True), Column("where"), Column("MACs", right=True), Column("cycles", right=True),
+        Column("predicted", right=True), Column("utilization", right=True), Column("fused into", wraps=True),
     ]  # fmt: skip
     rows = [
         (

@@ -32,6 +32,11 @@ from .lower_pools import average_pool, maximum_pool, mean
 
 __all__ = ["lower"]
 
+_LAYERS = (
+    Conv2D | DepthwiseConv2D | FullyConnected | Add | Sub | Mul | Maximum | Minimum | SquaredDifference | Lookup
+    | Quantize | Pad | Mean | AveragePool2D | MaxPool2D
+)  # fmt: skip
+
 
 def lower(operator: Operator, tensors: Tensors, params: Parameters, layout: Callable[[str], Layout | None]) -> Layer:
     """The layer of an operator. `layout` says how a tensor lies on chip; None if it can be loaded as one likes.
@@ -39,12 +44,9 @@ def lower(operator: Operator, tensors: Tensors, params: Parameters, layout: Call
     The layer's `input` and residual image are tensor names here.
     Raises `UnsupportedError` if the accelerator cannot run the operator.
     """
-    names = [name for name in operator.inputs if tensors[name].data is None]
-    for name in (*names, *operator.outputs):
-        if tensors[name].dtype not in ("int8", "uint8"):
-            raise refused(operator, f"tensor {name!r} is {tensors[name].dtype}", "it runs on the host")
-        if tensors[name].quantization is None or tensors[name].per_axis:
-            raise refused(operator, f"tensor {name!r} is not quantized as a whole", "it runs on the host")
+    if not isinstance(operator, _LAYERS):
+        raise refused(operator, "the accelerator has no such operation", "it runs on the host")
+    _check_types(operator, tensors)
     match operator:
         case Conv2D():
             layer = convolution(operator, tensors)
@@ -64,9 +66,17 @@ def lower(operator: Operator, tensors: Tensors, params: Parameters, layout: Call
             layer = average_pool(operator, tensors)
         case MaxPool2D():
             layer = maximum_pool(operator, tensors)
-        case _:
-            raise refused(operator, "the accelerator has no such operation", "it runs on the host")
     return layer if params.depthwise else _without_depthwise(operator, layer)
+
+
+def _check_types(operator: Operator, tensors: Tensors) -> None:
+    """Raise `UnsupportedError` if a tensor between operators is not one of quantized bytes."""
+    names = [name for name in operator.inputs if tensors[name].data is None]
+    for name in (*names, *operator.outputs):
+        if tensors[name].dtype not in ("int8", "uint8"):
+            raise refused(operator, f"tensor {name!r} is {tensors[name].dtype}", "it runs on the host")
+        if tensors[name].quantization is None or tensors[name].per_axis:
+            raise refused(operator, f"tensor {name!r} is not quantized as a whole", "it runs on the host")
 
 
 def _without_depthwise(operator: Operator, layer: Layer) -> Layer:
