@@ -10,7 +10,7 @@ from ..hw.program import Program
 from ..mapper.compile import compile_steps
 from ..mapper.errors import UnsupportedError
 from ..mapper.ir import Graph, Reshape, Unsupported
-from ..mapper.lower import lower
+from ..mapper.legalize import check_operator
 from ..mapper.macs import count_macs
 from .files import check_writable, json_bytes, write_files
 from .model import open_model
@@ -94,7 +94,7 @@ def _survey(graph: Graph) -> list[Row]:
             where, reason = "host", "it moves no data"
         else:
             try:
-                lower(operator, graph.tensors, params, lambda _: None)
+                check_operator(operator, graph, params)
             except UnsupportedError as error:
                 where, reason = "host", error.reason
         macs = count_macs(operator, graph.tensors)

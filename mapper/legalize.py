@@ -13,7 +13,7 @@ from .lower import lower
 from .lower_base import Layout, natural_layout, refused
 from .moves import MOVES, moves
 
-__all__ = ["Plan", "legalize"]
+__all__ = ["Plan", "check_operator", "legalize"]
 
 _POINTWISE = (Lookup, Quantize, Add, Sub, Mul, Maximum, Minimum, SquaredDifference)
 """Operators without weights: with a single operand, they cost the accelerator more than the host."""
@@ -59,6 +59,19 @@ def legalize(graph: Graph, params: Parameters) -> Plan:
             reasons[error.where] = error.reason
 
 
+def check_operator(operator: Operator, graph: Graph, params: Parameters) -> None:
+    """Raise `UnsupportedError` if the accelerator cannot run an operator, whatever stands around it."""
+    if isinstance(operator, MOVES):
+        moves(operator, graph.tensors)
+        reads = operator.inputs
+    else:
+        layer = lower(operator, graph.tensors, params, lambda _: None)
+        check_layer(layer, params)
+        reads = layer.reads
+    if any(graph.tensors[name].data is not None for name in reads):
+        raise refused(operator, "an input is a constant", "fold it before export")
+
+
 def _judge(
     operator: Operator, graph: Graph, params: Parameters, roots: Mapping[str, str], computed: set[str]
 ) -> None:
@@ -66,20 +79,14 @@ def _judge(
 
     `computed` are the tensors that it has computed so far.
     """
+    check_operator(operator, graph, params)
     operands = [roots.get(name, name) for name in operator.inputs if graph.tensors[name].data is None]
+    if any(graph.tensors[name].data is not None for name in operands):
+        raise refused(operator, "an input is a constant", "fold it before export")
     if isinstance(operator, Quantize) and operator.output in graph.outputs:
         raise refused(operator, "the host requantizes at the network's edge", "it costs no cycles there")
-    if isinstance(operator, MOVES):
-        moves(operator, graph.tensors)
-        if not computed.intersection(operands):
-            raise refused(operator, "its operands are the host's", "it costs no cycles there")
-        if len(operands) < len(operator.inputs):
-            raise refused(operator, "an input is a constant", "fold it before export")
-        return
-    layer = lower(operator, graph.tensors, params, lambda _: None)
-    check_layer(layer, params)
-    if any(graph.tensors[roots.get(name, name)].data is not None for name in layer.reads):
-        raise refused(operator, "an input is a constant", "fold it before export")
+    if isinstance(operator, MOVES) and not computed.intersection(operands):
+        raise refused(operator, "its operands are the host's", "it costs no cycles there")
     if isinstance(operator, _POINTWISE) and len(operands) == 1 and operands[0] not in computed:
         raise refused(operator, "its operand is the host's", "it costs no cycles there")
 
