@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from ..examples import digits
+from ..hw.legality import verify_program
 from ..hw.params import Parameters
 from ..hw.program import Program
 from ..mapper.ir import Graph
@@ -15,8 +16,11 @@ _PROGRAM_START = b"\x89TWP"
 _SHIPPED = {"digits": digits.MODEL}
 
 
-def open_model(name: str) -> Graph | Program:
-    """Read a model or a program. Raises `CommandError`, `ModelError`, `ProgramError` or `UnsupportedError`."""
+def open_model(name: str, *, partial: bool = False) -> Graph | Program:
+    """Read a model or a program; `partial` as in `read_tflite`.
+
+    Raises `CommandError`, `ModelError`, `ProgramError` or `UnsupportedError`.
+    """
     path = _SHIPPED.get(name) or Path(name)
     try:
         with path.open("rb") as file:
@@ -26,7 +30,11 @@ def open_model(name: str) -> Graph | Program:
             raise CommandError(f"cannot read {name!r}: not a file name") from None
         raise cannot_read(path, error) from None
     try:
-        return Program.load(path) if start == _PROGRAM_START else read_tflite(path)
+        if start != _PROGRAM_START:
+            return read_tflite(path, partial=partial)
+        program = Program.load(path)
+        verify_program(program)
+        return program
     except OSError as error:
         raise cannot_read(path, error) from None
 

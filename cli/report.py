@@ -62,12 +62,24 @@ class Report:
         return asdict(self)
 
 
-def layer_cycles(program: Program, ends: Mapping[int, int], total: int) -> tuple[dict[str, int], int, int]:
-    """Cycles of each layer that has instructions, before the first and after the last one.
+def layer_cycles(program: Program, ends: Mapping[int, int]) -> tuple[dict[str, int], int, int]:
+    """Cycles of each layer that has instructions, and those before the first and after the last one of all runs.
 
-    `ends` says when each instruction finished. A layer's cycles run from the previous layer's last result, the first
-    one's from the end of the program's first LOAD.
+    `ends` says when each instruction finished, END included, on one clock for all runs. A layer's cycles run from the
+    previous layer's last result, the first one's from the end of the run's first LOAD.
     """
+    cycles: dict[str, int] = {}
+    before = after = begin = 0
+    for run, part in zip(program.runs, program.parts, strict=True):
+        own = {index: ends[run.first + index] - begin for index in range(len(part)) if run.first + index in ends}
+        found, start, end = _run_cycles(part, own)
+        cycles |= found
+        before, after, begin = before + start, after + end, begin + own[len(part) - 1]
+    return cycles, before, after
+
+
+def _run_cycles(program: Program, ends: Mapping[int, int]) -> tuple[dict[str, int], int, int]:
+    """As `layer_cycles`, of a program of one run."""
     loads = (index for index, (opcode, _) in enumerate(program.decoded()) if opcode is Opcode.LOAD)
     first = next(loads, None)
     start = at = 0 if first is None else ends[first]
@@ -77,16 +89,15 @@ def layer_cycles(program: Program, ends: Mapping[int, int], total: int) -> tuple
     for end, name in timed:
         cycles[name] = end - at
         at = end
-    return cycles, start, total - at
+    return cycles, start, ends[len(program) - 1] - at
 
 
 def make_report(session: Session, engine: str, cases: Sequence[Case]) -> Report:
     """The report of a session's cases, all of one engine."""
     program, params, prediction = session.program, session.params, session.prediction
     completions = dict(enumerate(prediction.completions))
-    predicted, predicted_start, predicted_end = layer_cycles(program, completions, prediction.total)
-    simulated = [case for case in cases if case.rtl is not None]
-    slowest = max(simulated, key=lambda case: case.rtl.cycles if case.rtl else 0, default=None)
+    predicted, predicted_start, predicted_end = layer_cycles(program, completions)
+    slowest = max((case for case in cases if case.runs is not None), key=lambda case: case.cycles, default=None)
     cycles: int | None = None
     counted: int | None = None
     start = end = None
@@ -95,11 +106,12 @@ def make_report(session: Session, engine: str, cases: Sequence[Case]) -> Report:
     if engine == "cycles":
         cycles, counters = prediction.total, prediction.counters
         by_layer, start, end = predicted, predicted_start, predicted_end
-    elif slowest is not None and slowest.rtl is not None:
-        cycles, counted, counters = slowest.rtl.cycles, slowest.rtl.counted_cycles, slowest.rtl.counters
-        by_layer, start, end = layer_cycles(program, slowest.ends, cycles)
+    elif slowest is not None and slowest.runs is not None:
+        cycles, counted = slowest.cycles, sum(run.counted_cycles for run in slowest.runs)
+        counters = {name: sum(run.counters[name] for run in slowest.runs) for name in prediction.counters}
+        by_layer, start, end = layer_cycles(program, slowest.ends)
     macs = sum(layer.macs for layer in program.layers if layer.where == "accelerator")
-    runs = [case.rtl for case in simulated if case.rtl is not None]
+    runs = [run for case in cases for run in case.runs or ()]
     seconds = sum(run.seconds for run in runs)
     per_second = sum(run.cycles_per_second * run.seconds for run in runs) / seconds if seconds else None
     return Report(
@@ -129,8 +141,8 @@ def make_report(session: Session, engine: str, cases: Sequence[Case]) -> Report:
 def print_report(report: Report) -> None:
     """The report for people, on standard output."""
     columns = [
-        Column("layer"), Column("op"), Column("where"), Column("MACs", right=True), Column("cycles", right=True),
-        Column("predicted", right=True), Column("utilization", right=True), Column("fused into"),
+        Column("layer"), Column("op", wraps=True), Column("where"), Column("MACs", right=True), Column("cycles", right=True),
+        Column("predicted", right=True), Column("utilization", right=True), Column("fused into", wraps=True),
     ]  # fmt: skip
     rows = [
         (

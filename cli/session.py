@@ -45,14 +45,20 @@ class Case:
     """What one case gave.
 
     `values` has every tensor outside the accelerator by name, the model's outputs among them. `differences` counts
-    differing elements by comparison and tensor. `ends` is the cycle in which each instruction finished, `rtl` the
-    simulation's own account; both are absent if nothing was simulated.
+    differing elements by comparison and tensor. `runs` has the simulation's own account of each run, `ends` the cycle
+    in which each instruction finished, as if each run began when the one before it ended. Without a simulation `runs`
+    is None.
     """
 
     values: Mapping[str, Array] = field(default_factory=dict)
     differences: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     ends: Mapping[int, int] = field(default_factory=dict)
-    rtl: RtlResult | None = None
+    runs: tuple[RtlResult, ...] | None = None
+
+    @property
+    def cycles(self) -> int:
+        """Of all runs, as the bench counted them."""
+        return sum(run.cycles for run in self.runs or ())
 
     @property
     def mismatches(self) -> int:
@@ -85,8 +91,10 @@ class Session:
         self.program = compile_model(model, params, fuse=fuse) if isinstance(model, Graph) else model
         self._unfused = self._compile_unfused() if fuse else None
         options = self.memory
-        timing = MemoryModel(latency=options.latency, write_latency=options.write_latency, bandwidth=options.bandwidth)
-        self.prediction: Prediction = predict(self.program, timing)
+        self._timing = MemoryModel(
+            latency=options.latency, write_latency=options.write_latency, bandwidth=options.bandwidth
+        )
+        self.prediction: Prediction = predict(self.program, self._timing)
         self._generated: Generated | None = None
 
     @property
@@ -109,39 +117,48 @@ class Session:
         verilog = self._generated.verilog
         golden, expected = self._golden(inputs)
         runs: list[RtlResult] = []
+        differences: list[dict[str, int]] = []
+        ends: dict[int, int] = {}
 
-        def accelerate(values: Mapping[str, Array]) -> dict[str, Array]:
-            memory, bases = make_memory(self.program, values)
-            self._step("simulating")
-            runs.append(self._simulate(verilog, memory.tobytes(), bases))
-            left = np.frombuffer(runs[0].memory, np.uint8)
-            return {tensor.name: read_tensor(left, bases, tensor) for tensor in self.program.outputs}
+        def accelerate(number: int, part: Program, values: Mapping[str, Array]) -> dict[str, Array]:
+            memory, bases = make_memory(part, values)
+            self._step("simulating" if len(expected) == 1 else f"simulating run {number + 1} of {len(expected)}")
+            run = self._simulate(verilog, part, memory.tobytes(), bases)
+            assert run.trace is not None
+            start, first = sum(former.cycles for former in runs), self.program.runs[number].first
+            finished = instruction_ends(part, run.trace) | {len(part) - 1: run.cycles}
+            ends.update({first + index: start + cycle for index, cycle in finished.items()})
+            runs.append(run)
+            left = np.frombuffer(run.memory, np.uint8)
+            outputs = {tensor.name: read_tensor(left, bases, tensor) for tensor in part.outputs}
+            images = run.trace.images(part)
+            on_chip = count_differences(expected[number].images, images, expected[number].images)
+            stored = count_differences(expected[number].outputs, outputs, expected[number].outputs)
+            differences.append(_joined(on_chip, stored))
+            return outputs
 
         values = run_steps(self.program, inputs, accelerate)
-        (run,) = runs
-        assert run.trace is not None
-        self._step("comparing")
-        images = run.trace.images(self.program)
-        on_chip = count_differences(expected.images, images, expected.images)
-        stored = count_differences(expected.outputs, values, expected.outputs)
-        differences = dict(golden.differences) | {"RTL against interpreter": _joined(on_chip, stored)}
-        return Case(values, differences, instruction_ends(self.program, run.trace), run)
+        all_differences = dict(golden.differences) | {"RTL against interpreter": _joined(*differences)}
+        return Case(values, all_differences, ends, tuple(runs))
 
-    def _golden(self, inputs: Mapping[str, Array]) -> tuple[Case, InterpreterResult]:
+    def _golden(self, inputs: Mapping[str, Array]) -> tuple[Case, list[InterpreterResult]]:
         self._step("interpreting")
-        values, result = _interpret(self.program, inputs)
+        values, results = _interpret(self.program, inputs)
         differences: dict[str, Mapping[str, int]] = {}
         if self.graph is not None:
             operators = evaluate(self.graph, inputs)
-            images = count_differences(operators, result.images, result.images)
-            outputs = count_differences(operators, result.outputs, result.outputs)
-            differences["interpreter against operators"] = _joined(images, outputs)
+            counts = [count_differences(operators, result.images, result.images) for result in results]
+            counts += [count_differences(operators, result.outputs, result.outputs) for result in results]
+            outside = set(values) - {name for result in results for name in result.outputs}
+            counts.append(count_differences(operators, values, sorted(outside)))
+            differences["interpreter against operators"] = _joined(*counts)
             if self._unfused is not None:
                 _, unfused = _interpret(self._unfused, inputs)
-                swallowed = unfused.images.keys() - result.images.keys()
-                missed = count_differences(operators, unfused.images, swallowed)
+                images = {name: image for result in unfused for name, image in result.images.items()}
+                swallowed = images.keys() - {name for result in results for name in result.images}
+                missed = count_differences(operators, images, swallowed)
                 differences["unfused, interpreter against operators"] = missed
-        return Case(values, differences), result
+        return Case(values, differences), results
 
     def _compile_unfused(self) -> Program | None:
         """A program that stores what fusion swallows; None if nothing is swallowed, or without the memory for it."""
@@ -152,8 +169,9 @@ class Session:
         except UnsupportedError:
             return None
 
-    def _simulate(self, verilog: str, memory: bytes, bases: Mapping[Any, int]) -> RtlResult:
-        limit = int(_LIMIT * self.prediction.total)
+    def _simulate(self, verilog: str, part: Program, memory: bytes, bases: Mapping[Any, int]) -> RtlResult:
+        predicted = predict(part, self._timing).total
+        limit = int(_LIMIT * predicted)
         array = self.params.array
 
         def progress(fraction: float, what: str) -> None:
@@ -164,7 +182,7 @@ class Session:
             bases,
             self.params,
             verilog,
-            program_length=len(self.program),
+            program_length=len(part),
             watchdog=max(_WATCHDOG, 10 * self.memory.latency),
             max_cycles=limit,
             options=self.memory,
@@ -172,7 +190,7 @@ class Session:
             progress=progress,
         )
         if not run.finished or run.error is not ErrorCode.NONE:
-            raise stopped(self.program, run, self.prediction.total)
+            raise stopped(part, run, predicted)
         return run
 
 
@@ -182,11 +200,11 @@ def _joined(*counts: Mapping[str, int]) -> dict[str, int]:
     return {name: sum(count.get(name, 0) for count in counts) for name in names}
 
 
-def _interpret(program: Program, inputs: Mapping[str, Array]) -> tuple[dict[str, Array], InterpreterResult]:
+def _interpret(program: Program, inputs: Mapping[str, Array]) -> tuple[dict[str, Array], list[InterpreterResult]]:
     results: list[InterpreterResult] = []
 
-    def accelerate(values: Mapping[str, Array]) -> Mapping[str, Array]:
-        results.append(Interpreter(program, *make_memory(program, values)).run())
-        return results[0].outputs
+    def accelerate(number: int, part: Program, values: Mapping[str, Array]) -> Mapping[str, Array]:
+        results.append(Interpreter(part, *make_memory(part, values)).run())
+        return results[-1].outputs
 
-    return run_steps(program, inputs, accelerate), results[0]
+    return run_steps(program, inputs, accelerate), results

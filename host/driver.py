@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from tilewright.hw.counters import Category
-from tilewright.hw.isa import Base, ErrorCode
+from tilewright.hw.isa import INSTRUCTION_BYTES, Base, ErrorCode
 from tilewright.hw.program import Program
 from tilewright.hw.registers import CONTROL, MAGIC, OFFSETS, STATUS, VERSION
 
@@ -33,7 +33,8 @@ _ERRORS = {
 
 
 class AcceleratorError(RuntimeError):
-    """The accelerator stopped, or is not the one expected. ``code``, ``pc`` and ``detail`` are its registers."""
+    """The accelerator stopped, or is not the one expected. ``code`` and ``detail`` are its registers, ``pc`` is the number
+    of the instruction in the program."""
 
     def __init__(self, message: str, code: ErrorCode = ErrorCode.NONE, pc: int = 0, detail: int = 0):
         super().__init__(message)
@@ -63,7 +64,7 @@ class MemoryMap:
 
 @dataclass(frozen=True)
 class Run:
-    """One run: the program's outputs by name, the cycles it took, and where they went (lower-case `Category`)."""
+    """One run: its outputs by name, the cycles it took, and where they went (lower-case `Category`)."""
 
     outputs: Mapping[str, np.ndarray]
     cycles: int
@@ -108,25 +109,33 @@ class Accelerator:
         self._transport.write_memory(self._map.bases[Base.WEIGHTS], program.weights)
         for base, address in self._map.bases.items():
             self._write(f"BASE_{base.name}", address)
-        self._write("PROGRAM_LENGTH", len(program))
         self._write("WATCHDOG", self._watchdog)
 
-    def run(self, inputs: Mapping[str, np.ndarray]) -> Run:
-        """Run the program on its inputs, by name. Raises ``ValueError`` for wrong inputs and `AcceleratorError`."""
+    def run(self, inputs: Mapping[str, np.ndarray], number: int = 0) -> Run:
+        """Do one of the program's runs (the host steps between them are the caller's) on its inputs, by name.
+
+        What an earlier run left in memory need not be given again. Raises ``ValueError`` for wrong inputs and
+        `AcceleratorError`.
+        """
         if self._program is None:
             raise ValueError("no program is loaded")
-        for tensor in self._program.inputs:
+        first, part = self._program.runs[number].first, self._program.parts[number]
+        for tensor in part.inputs:
+            if tensor in self._program.outputs and tensor.name not in inputs:
+                continue
             value = inputs.get(tensor.name)
             if value is None or value.shape != tensor.shape or value.dtype != tensor.dtype:
                 found = "missing" if value is None else f"{value.dtype} {value.shape}"
                 raise ValueError(f"input {tensor.name!r} is {found}, not {tensor.dtype} {tensor.shape}")
-            self._transport.write_memory(self._map.bases[tensor.base] + tensor.offset, value.tobytes())
+            self._transport.write_memory(self._map.bases[tensor.base] + tensor.offset, tensor.encode(value))
+        self._write("BASE_PROGRAM", self._map.bases[Base.PROGRAM] + first * INSTRUCTION_BYTES)
+        self._write("PROGRAM_LENGTH", len(part))
         self._write("CONTROL", _START)
-        self._wait()
+        self._wait(first)
         outputs = {}
-        for tensor in self._program.outputs:
+        for tensor in part.outputs:
             data = self._transport.read_memory(self._map.bases[tensor.base] + tensor.offset, tensor.nbytes)
-            outputs[tensor.name] = np.frombuffer(data, tensor.dtype).reshape(tensor.shape)
+            outputs[tensor.name] = tensor.decode(data)
         cycles = self._read("CYCLES_LO") | self._read("CYCLES_HI") << 32
         return Run(outputs, cycles, {c.name.lower(): self._read(f"COUNTER_{c.name}") for c in Category})
 
@@ -134,11 +143,12 @@ class Accelerator:
         """Bring the accelerator back after an error. The program stays loaded."""
         self._write("CONTROL", _RESET)
 
-    def _wait(self) -> None:
+    def _wait(self, first: int) -> None:
         deadline = time.monotonic() + self._timeout
         while not (status := STATUS.from_bits(self._read("STATUS"))).done:
             if status.error:
-                code, pc, detail = ErrorCode(self._read("ERROR")), self._read("ERROR_PC"), self._read("ERROR_DETAIL")
+                code, pc = ErrorCode(self._read("ERROR")), first + self._read("ERROR_PC")
+                detail = self._read("ERROR_DETAIL")
                 text = _ERRORS.get(code, "it stopped").format(pc=pc, detail=detail, watchdog=self._watchdog)
                 raise AcceleratorError(f"the accelerator stopped: {text}", code, pc, detail)
             if time.monotonic() > deadline:

@@ -1,8 +1,10 @@
 """Programs as text: a line per instruction, and notes that say which layer and tensor it belongs to."""
 
+from collections.abc import Iterator
+
 from .encoding import Fields
 from .isa import CONSTANT_VECTORS, POOL_SHIFT, Combine, Mode, Opcode, Pool, Rounding, Stream
-from .program import Program
+from .program import HostStep, Program
 
 __all__ = ["describe", "disassemble"]
 
@@ -27,7 +29,8 @@ def disassemble(program: Program) -> str:
     """A listing of the whole program. Raises `ProgramError` for an instruction that cannot be decoded.
 
     Columns: number; the token that the instruction gives (L, C or S and its count); opcode; the tokens that it waits
-    for; what it does. Notes stand before the first instruction of a layer and behind the last one of a tensor.
+    for; what it does. Notes stand before each run of several, before the first instruction of a layer and behind the
+    last one of a tensor.
     """
     size = f"{len(program)} instructions, {len(program.weights)} bytes of weights"
     lines = [f"; {program.model or 'program'} for {program.params.array}, {size}"]
@@ -35,24 +38,37 @@ def disassemble(program: Program) -> str:
         for tensor in tensors:
             place = f"{tensor.base.name.lower()}+{tensor.offset:#x}"
             lines.append(f"; {kind} {tensor.name} {_shape(tensor.shape)} {tensor.dtype} {place}")
+    parts = iter(zip(program.runs, program.parts, strict=True))
+    for step in program.steps:
+        if isinstance(step, HostStep):
+            lines.append(f"; host {step.op} {', '.join(step.inputs)} -> {', '.join(step.outputs)}")
+            continue
+        run, part = next(parts)
+        if len(program.runs) > 1:
+            names = (", ".join(tensor.name for tensor in tensors) for tensors in (part.inputs, part.outputs))
+            lines.append(f"; run {' -> '.join(names)}")
+        lines += _listing(part, run.first)
+    return "\n".join(lines) + "\n"
+
+
+def _listing(program: Program, first: int) -> Iterator[str]:
+    """The lines of a program of one run, whose instructions count from `first` on."""
     counts = dict.fromkeys(_TOKENS, 0)
     for index, (opcode, fields) in enumerate(program.decoded()):
-        starting = (row for row in program.layers if row.first_instruction == index and row.fused_into is None)
-        lines += [f"; {row.op} {row.name}" for row in starting]
+        for row in program.layers:
+            if row.first_instruction == index and row.fused_into is None:
+                yield f"; {row.op} {row.name}"
         token = ""
         if opcode in counts:
             counts[opcode] += 1
             token = f"{_TOKENS[opcode]}{counts[opcode]}"
         names = ((letter, fields[f"wait_{counted.name.lower()}"]) for counted, letter in _TOKENS.items())
         waits = " ".join(f"{letter}{count}" for letter, count in names if count)
-        lines.append(f"{index:5} {token:5} {opcode.name:8}{waits:18}{describe(opcode, fields)}".rstrip())
-        lines += [
-            f"; = {tensor.name} {_shape(tensor.shape)} "
-            f"@{tensor.bank}:{tensor.address} row {tensor.row_step} x {tensor.x_step}"
-            for tensor in program.tensors
-            if tensor.last_instruction == index
-        ]
-    return "\n".join(lines) + "\n"
+        yield f"{first + index:5} {token:5} {opcode.name:8}{waits:18}{describe(opcode, fields)}".rstrip()
+        for tensor in program.tensors:
+            if tensor.last_instruction == index:
+                place = f"@{tensor.bank}:{tensor.address} row {tensor.row_step} x {tensor.x_step}"
+                yield f"; = {tensor.name} {_shape(tensor.shape)} {place}"
 
 
 def _shape(shape: tuple[int, ...]) -> str:

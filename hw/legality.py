@@ -215,9 +215,49 @@ def verify_program(program: Program) -> None:
     """Raise `ProgramError` naming the instruction if the program is not one that its accelerator can run.
 
     Checked: fields, memory regions, END, tokens (they point backwards, and the COMPUTE behind an average pool waits for
-    it), and that the weight stream brings what each COMPUTE takes, no further ahead than the queues reach. What lies in the
-    scratchpad at the time is checked by `sim/hazards.py` and the interpreter.
+    it), and that the weight stream brings what each COMPUTE takes, no further ahead than the queues reach; that the runs
+    take up all instructions, and that each step finds its tensors. What lies in the scratchpad at the time is checked by
+    `sim/hazards.py` and the interpreter.
     """
+    first = 0
+    for run in program.runs:
+        count = len(program) - first if run.count is None else run.count
+        if run.first != first or not 1 <= count <= len(program) - first:
+            raise ProgramError(f"steps: a run has {count} instructions from {run.first} on, not from {first}")
+        first += count
+    if first != len(program):
+        raise ProgramError(f"steps: no run has the instructions from {first} on")
+    _verify_dataflow(program)
+    first = 0
+    for part in program.parts:
+        _verify_run(part, first)
+        first += len(part)
+
+
+def _verify_dataflow(program: Program) -> None:
+    """Each step's tensors are there before it, and the model's outputs behind the last; nothing is defined twice."""
+    external = {tensor.name for tensor in program.inputs + program.outputs}
+    tables = external | {tensor.name for tensor in program.host_tensors}
+    known = {tensor.name for tensor in program.host_tensors if tensor.data is not None}
+    known |= set(program.model_inputs) or {tensor.name for tensor in program.inputs}
+    for number, step in enumerate(program.steps):
+        reads, writes = step.inputs, step.outputs
+        reads = tuple(tensor.name for tensor in program.inputs) if reads is None else reads
+        writes = tuple(tensor.name for tensor in program.outputs) if writes is None else writes
+        for name in (*reads, *writes):
+            if name not in (external if isinstance(step, AcceleratorRun) else tables):
+                raise ProgramError(f"steps: step {number} names {name!r}, which no table has")
+        if missing := [name for name in reads if name not in known]:
+            raise ProgramError(f"steps: step {number} reads {missing[0]!r} before anything defines it")
+        if twice := [name for name in writes if name in known]:
+            raise ProgramError(f"steps: step {number} defines {twice[0]!r} again")
+        known |= set(writes)
+    if missing := [name for name in program.model_outputs if name not in known]:
+        raise ProgramError(f"steps: nothing defines the model's output {missing[0]!r}")
+
+
+def _verify_run(program: Program, offset: int) -> None:
+    """A program of one run, whose instructions count from `offset` on in messages."""
     counts = dict.fromkeys((Opcode.LOAD, Opcode.COMPUTE, Opcode.STORE), 0)
     streams = 0
     blocks: deque[tuple[int, tuple[int, ...]]] = deque()  # the number of their WEIGHTS, and their tiles
@@ -257,15 +297,13 @@ def verify_program(program: Program) -> None:
                     )
             ended = opcode is Opcode.END
         except ValueError as error:
-            raise ProgramError(f"instruction {index} ({opcode.name}): {error}") from None
+            raise ProgramError(f"instruction {offset + index} ({opcode.name}): {error}") from None
         if opcode in counts:
             counts[opcode] += 1
     if not ended:
-        raise ProgramError("the last instruction is not END")
+        raise ProgramError(f"instruction {offset + len(program) - 1}, the last of a run, is not END")
     if blocks:
         raise ProgramError(f"{len(blocks)} blocks of the weight stream are left over")
-    if sum(isinstance(step, AcceleratorRun) for step in program.steps) != 1:
-        raise ProgramError("steps: there must be exactly one run of the accelerator")
 
 
 def _check_region(opcode: Opcode, fields: Fields, program: Program) -> None:

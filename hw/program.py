@@ -14,11 +14,12 @@ import struct
 import tempfile
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from .encoding import Fields, decode
 from .isa import INSTRUCTION_BYTES, Base, Opcode
@@ -29,10 +30,12 @@ __all__ = [
 ]  # fmt: skip
 
 MAGIC = b"\x89TWP\r\n\x1a\n"
-VERSION = 1
+VERSION = 2
 
 _SECTIONS = (b"HEAD", b"CODE", b"WGTS", b"HOST")
 _SECTION = struct.Struct("<4sQI")
+
+_TOP_BIT = 0x80
 
 
 class ProgramError(ValueError):
@@ -46,7 +49,8 @@ class ProgramError(ValueError):
 class TensorInfo:
     """A tensor in external memory: row-major bytes (NHWC), little-endian, at `offset` from the base register.
 
-    `scale` is a real number per unit of the integer (None if the tensor is not quantized).
+    The accelerator computes with int8 alone: elements of uint8 lie there as int8, each 128 less. `scale` is a real
+    number per unit of the integer (None if the tensor is not quantized).
     """
 
     name: str
@@ -62,22 +66,38 @@ class TensorInfo:
         """Bytes that the tensor takes."""
         return _nbytes(self)
 
+    def encode(self, values: npt.NDArray[Any]) -> bytes:
+        """The tensor's values as they lie in external memory."""
+        return (values ^ np.uint8(_TOP_BIT) if self.dtype == "uint8" else values).tobytes()
+
+    def decode(self, data: bytes) -> npt.NDArray[Any]:
+        """The values of what lies in external memory; a copy."""
+        values = np.frombuffer(data, self.dtype).reshape(self.shape)
+        return values ^ np.uint8(_TOP_BIT) if self.dtype == "uint8" else values.copy()
+
 
 @dataclass(frozen=True)
 class HostTensor:
-    """A tensor that only the host sees: between host steps, an input or output of the model, or a constant (`data`)."""
+    """A tensor that only the host sees: between host steps, an input or output of the model, or a constant (`data`).
+
+    `scale` and `zero_point` have an entry for each index along `axis`, one if that is None, none if not quantized.
+    """
 
     name: str
     shape: tuple[int, ...]
     dtype: str
-    scale: float | None = None
-    zero_point: int = 0
+    scale: tuple[float, ...] = ()
+    zero_point: tuple[int, ...] = ()
+    axis: int | None = None
     data: bytes | None = None
 
 
 @dataclass(frozen=True)
 class HostStep:
-    """An operator that runs on the host in numpy; `parameters` are JSON values, the rest tensor names."""
+    """An operator that runs on the host in numpy; `parameters` are JSON values, the rest tensor names.
+
+    `inputs` and `outputs` are what it reads and defines; `parameters` say everything about the operator.
+    """
 
     op: str
     inputs: tuple[str, ...]
@@ -90,7 +110,15 @@ class HostStep:
 
 @dataclass(frozen=True)
 class AcceleratorRun:
-    """One run of the accelerator, from a start to an END: it reads the program's inputs and writes its outputs."""
+    """One run of the accelerator, from a start to an END: instructions `first` to `first + count - 1`.
+
+    It reads the tensors `inputs` and writes `outputs`, names from the program's tables. None stands for all there are.
+    """
+
+    first: int = 0
+    count: int | None = None
+    inputs: tuple[str, ...] | None = None
+    outputs: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -127,6 +155,8 @@ class LayerInfo:
     last_instruction: int | None = None
 
 
+_STEPS: dict[str, type[AcceleratorRun | HostStep]] = {"run": AcceleratorRun, "host": HostStep}
+
 # --- The program and its file -------------------------------------------------------------------------------
 
 
@@ -135,9 +165,10 @@ class Program:
     """Everything that it takes to run a network on an accelerator of these parameters.
 
     `instructions` is a blob of 64-byte instructions, `weights` the read-only region behind ``Base.WEIGHTS``,
-    `scratch_bytes` the size of the one behind ``Base.SCRATCH``. `inputs` and `outputs` are the accelerator's, in
-    external memory; `model_inputs` and `model_outputs` name the model's, in its order, among those and `host_tensors`.
-    `tensors` has every tensor that the program stores on chip, `steps` the order of host operators and the run.
+    `scratch_bytes` the size of the one behind ``Base.SCRATCH``. `inputs` are the tensors in external memory that the
+    host writes, `outputs` those that the accelerator writes; `model_inputs` and `model_outputs` name the model's, in
+    its order, among those and `host_tensors`. `tensors` has every tensor that the program stores on chip, once for each
+    run that does, `steps` the order of host operators and runs; the runs' instructions follow each other.
     """
 
     params: Parameters
@@ -154,14 +185,47 @@ class Program:
     host_tensors: tuple[HostTensor, ...] = ()
     steps: tuple[HostStep | AcceleratorRun, ...] = (AcceleratorRun(),)
 
+    def __post_init__(self) -> None:
+        if (size := len(self.instructions)) % INSTRUCTION_BYTES:
+            raise ProgramError(f"instructions: {size} bytes are not a multiple of {INSTRUCTION_BYTES}")
+
     def __len__(self) -> int:
         """The number of instructions."""
         return len(self.instructions) // INSTRUCTION_BYTES
 
+    @property
+    def runs(self) -> tuple[AcceleratorRun, ...]:
+        """The runs of the accelerator, in order."""
+        return tuple(step for step in self.steps if isinstance(step, AcceleratorRun))
+
+    @property
+    def parts(self) -> tuple["Program", ...]:
+        """Each run as a program of its own, its instructions numbered from 0. A program of one run is its own part."""
+        return (self,) if len(self.runs) == 1 else tuple(map(self._part, self.runs))
+
+    def _part(self, run: AcceleratorRun) -> "Program":
+        end = len(self) if run.count is None else run.first + run.count
+        external = {tensor.name: tensor for tensor in self.inputs + self.outputs}
+
+        def here(row: OnChipImage | LayerInfo) -> bool:
+            first, last = row.first_instruction, row.last_instruction
+            return first is not None and last is not None and run.first <= first <= last < end
+
+        return replace(
+            self,
+            instructions=self.instructions[run.first * INSTRUCTION_BYTES : end * INSTRUCTION_BYTES],
+            inputs=self.inputs if run.inputs is None else tuple(external[name] for name in run.inputs),
+            outputs=self.outputs if run.outputs is None else tuple(external[name] for name in run.outputs),
+            model_inputs=(),
+            model_outputs=(),
+            tensors=tuple(_moved(row, -run.first) for row in self.tensors if here(row)),
+            layers=tuple(_moved(row, -run.first) for row in self.layers if here(row)),
+            host_tensors=(),
+            steps=(AcceleratorRun(),),
+        )
+
     def decoded(self) -> Iterator[tuple[Opcode, Fields]]:
         """The instructions in order. Raises `ProgramError` at one that cannot be decoded."""
-        if (size := len(self.instructions)) % INSTRUCTION_BYTES:
-            raise ProgramError(f"instructions: {size} bytes are not a multiple of {INSTRUCTION_BYTES}")
         for index in range(len(self)):
             try:
                 yield decode(self.instructions[index * INSTRUCTION_BYTES : (index + 1) * INSTRUCTION_BYTES])
@@ -186,7 +250,8 @@ class Program:
         for row in host_tensors:
             row["data"] = None if row["data"] is None else len(row["data"])
         head["host_tensors"] = host_tensors
-        head["steps"] = [dataclasses.asdict(step) if isinstance(step, HostStep) else None for step in self.steps]
+        names = {kind: name for name, kind in _STEPS.items()}
+        head["steps"] = [{"kind": names[type(step)]} | dataclasses.asdict(step) for step in self.steps]
         head["params"] = json.loads(self.params.to_json())
         head["fingerprint"] = f"{self.params.fingerprint:016x}"
         text = json.dumps(head, default=_plain, sort_keys=True, allow_nan=False)
@@ -215,8 +280,7 @@ class Program:
                 size = row.pop("data")
                 host_tensors.append(HostTensor(**_tuples(row), data=None if size is None else host[at : at + size]))
                 at += size or 0
-            steps = values["steps"]
-            values["steps"] = tuple(AcceleratorRun() if row is None else HostStep(**_tuples(row)) for row in steps)
+            values["steps"] = tuple(_STEPS[row.pop("kind")](**_tuples(row)) for row in values["steps"])
             program = cls(params=params, instructions=code, weights=weights, host_tensors=tuple(host_tensors), **values)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise ProgramError(f"the program's header is not understood: {error}") from None
@@ -246,6 +310,15 @@ class Program:
             return cls.from_bytes(Path(path).read_bytes())
         except ProgramError as error:
             raise ProgramError(f"{os.fspath(path)}: {error}") from None
+
+
+_Row = TypeVar("_Row", OnChipImage, LayerInfo)
+
+
+def _moved(row: _Row, by: int) -> _Row:
+    """A row of a table whose instruction numbers are others."""
+    assert row.first_instruction is not None and row.last_instruction is not None
+    return replace(row, first_instruction=row.first_instruction + by, last_instruction=row.last_instruction + by)
 
 
 def _nbytes(tensor: TensorInfo | HostTensor) -> int:

@@ -22,12 +22,13 @@ def average(total: int, count: int) -> int:
 
 
 def find_average(count: int) -> tuple[int, int, Rounding] | None:
-    """Multiplier, shift and rounding whose requantization is `average` for every sum of ``count`` int8 values.
+    """Multiplier, shift and rounding whose requantization is `average` for every sum of ``count`` int8
+    or uint8 values.
 
-    ``count`` is 1 or more. The result is proven for all sums from -128 to 127 times ``count``; None if there is none.
+    ``count`` is 1 or more. The result is proven for all sums from -128 to 255 times ``count``; None if there is none.
 
     A multiplier just above 2**shift / count moves every sum away from zero, so that a negative tie, too, rounds away
-    from zero in single rounding, and by too little to move anything else while 128 * count**2 is below 2**shift.
+    from zero in single rounding, and by too little to move anything else while 255 * count**2 is below 2**shift.
     """
     if count < 1:
         raise ValueError(f"count: {count} is not 1 or more")
@@ -64,7 +65,7 @@ def _is_average(count: int, multiplier: int, shift: int) -> bool:
     def scaled(total: int) -> int:
         return (total * multiplier + (1 << shift >> 1)) >> shift
 
-    for mean in range(-127, 128):
+    for mean in range(-127, 256):
         # The smallest sum whose average is `mean`: a tie belongs to the larger magnitude.
         first = mean * count - count // 2 if mean > 0 else mean * count - (count - 1) // 2
         if scaled(first) < mean or scaled(first - 1) >= mean:

@@ -1,15 +1,17 @@
 """The recipe: a graph in, a program out."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..hw.legality import verify_program
 from ..hw.params import Parameters
-from ..hw.program import Program
+from ..hw.program import AcceleratorRun, Program
 from .allocate import Allocation, allocate, verify_allocation
 from .banks import choose_banks
-from .describe import external_tensors, host_steps, host_tensors, layer_table, on_chip_images
-from .emit import emit
+from .describe import external_tensors, host_tensors, layer_table, on_chip_images, program_steps
+from .emit import WeightRegion, emit
 from .fuse import fuse as fuse_additions
+from .fuse_border import fuse_borders
 from .fuse_pool import fuse_pools
 from .ir import Graph
 from .layer import Network
@@ -20,26 +22,34 @@ from .tiling import Tiling, tile
 from .verify import verify_graph
 from .verify_layers import verify_network, verify_tilings
 
-__all__ = ["Compilation", "compile_model", "compile_steps"]
+__all__ = ["Compilation", "CompiledRun", "compile_model", "compile_steps"]
 
 
 @dataclass(frozen=True, eq=False)
-class Compilation:
-    """A program and what led to it, for reports and tests."""
+class CompiledRun:
+    """A run of the accelerator, and what led to its instructions."""
 
-    graph: Graph
     network: Network
     tilings: dict[str, Tiling]
     schedule: Schedule
     allocation: Allocation
+
+
+@dataclass(frozen=True, eq=False)
+class Compilation:
+    """A program and what led to it, for reports and tests. `host` says why each host operator is the host's."""
+
+    graph: Graph
+    host: Mapping[str, str]
+    runs: tuple[CompiledRun, ...]
     program: Program
 
 
 def compile_model(graph: Graph, params: Parameters, *, fuse: bool = True) -> Program:
     """Compile a graph for an accelerator. The same graph and parameters always give the same program.
 
-    `fuse` puts additions and pools into the layers before them. Raises `UnsupportedError` for a network that does not fit:
-    in memory, in the fields of an instruction, or because the host would have to work in its middle.
+    `fuse` puts additions and pools into the layers before them, and borders into the layers behind them. Raises
+    `UnsupportedError` for a network that does not fit in memory, or has an operator that cannot run at all.
     """
     return compile_steps(graph, params, fuse=fuse).program
 
@@ -47,9 +57,43 @@ def compile_model(graph: Graph, params: Parameters, *, fuse: bool = True) -> Pro
 def compile_steps(graph: Graph, params: Parameters, *, fuse: bool = True) -> Compilation:
     """As `compile_model`, with the intermediate steps."""
     verify_graph(graph)
-    network = legalize(graph, params)
+    plan = legalize(graph, params)
+    runs = tuple(_compile_run(network, params, fuse) for network in plan.networks)
+    inputs, outputs = external_tensors(graph, plan.networks)
+    tensors = {tensor.name: tensor for tensor in inputs + outputs}
+    weights = WeightRegion()
+    codes = [emit(run.schedule, run.network, run.tilings, run.allocation, tensors, params, weights) for run in runs]
+    steps = program_steps(plan, [len(run.schedule.tasks) + 1 for run in runs], inputs, outputs)
+    firsts = [step.first for step in steps if isinstance(step, AcceleratorRun)]
+    images = [
+        on_chip_images(run.network, run.schedule, run.allocation, first)
+        for run, first in zip(runs, firsts, strict=True)
+    ]
+    program = Program(
+        params=params,
+        instructions=b"".join(codes),
+        weights=bytes(weights.data),
+        inputs=inputs,
+        outputs=outputs,
+        scratch_bytes=max((run.schedule.scratch_bytes for run in runs), default=0),
+        model=graph.name,
+        model_inputs=graph.inputs,
+        model_outputs=graph.outputs,
+        tensors=sum(images, ()),
+        layers=layer_table(graph, plan.host, [(run.network, run.schedule) for run in runs]),
+        host_tensors=host_tensors(graph, plan, inputs, outputs),
+        steps=steps,
+    )
+    verify_program(program)
+    return Compilation(graph, plan.host, runs, program)
+
+
+def _compile_run(network: Network, params: Parameters, fuse: bool) -> CompiledRun:
+    """One run, up to its instructions."""
     verify_network(network)
     if fuse:
+        network = fuse_borders(network, params)
+        verify_network(network)
         network = fuse_additions(network)
         verify_network(network)
     network = pack(network, params)
@@ -64,23 +108,4 @@ def compile_steps(graph: Graph, params: Parameters, *, fuse: bool = True) -> Com
     verify_allocation(network, allocation, params)
     schedule = synchronize(order(network, tilings), network, allocation, params)
     verify_schedule(schedule)
-    inputs, outputs = external_tensors(graph, network)
-    tensors = {tensor.name: tensor for tensor in inputs + outputs}
-    code = emit(schedule, network, tilings, allocation, tensors, params)
-    program = Program(
-        params=params,
-        instructions=code.instructions,
-        weights=code.weights,
-        inputs=inputs,
-        outputs=outputs,
-        scratch_bytes=schedule.scratch_bytes,
-        model=graph.name,
-        model_inputs=graph.inputs,
-        model_outputs=graph.outputs,
-        tensors=on_chip_images(network, schedule, allocation),
-        layers=layer_table(graph, network, schedule),
-        host_tensors=host_tensors(graph, network, inputs, outputs),
-        steps=host_steps(graph, network),
-    )
-    verify_program(program)
-    return Compilation(graph, network, tilings, schedule, allocation, program)
+    return CompiledRun(network, tilings, schedule, allocation)

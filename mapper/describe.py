@@ -1,35 +1,40 @@
-"""The tables of a program: tensors in external memory and on chip, what runs where, and the host's steps."""
+"""The tables of a program: tensors in external memory and on chip, what runs where, and the order of the steps."""
 
-import dataclasses
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Container, Sequence
 
 from ..hw.isa import Base, Opcode
 from ..hw.program import AcceleratorRun, HostStep, HostTensor, LayerInfo, OnChipImage, TensorInfo
 from .allocate import Allocation
-from .ir import (
-    Add,
-    Conv2D,
-    DepthwiseConv2D,
-    FullyConnected,
-    Graph,
-    Operator,
-    Tensor,
-)
+from .host_steps import host_step, host_tensor
+from .ir import Graph, Tensor
 from .layer import Load, Network, Store
+from .legalize import Plan
+from .macs import count_macs
 from .schedule import Compute, Rows, Schedule, Tables, Weights
 
-__all__ = ["external_tensors", "host_steps", "host_tensors", "layer_table", "on_chip_images"]
+__all__ = ["external_tensors", "host_tensors", "layer_table", "on_chip_images", "program_steps"]
 
 _ALIGNMENT = 64
 
 
-def external_tensors(graph: Graph, network: Network) -> tuple[tuple[TensorInfo, ...], tuple[TensorInfo, ...]]:
-    """The accelerator's inputs and outputs in external memory, the model's own first and in its order."""
-    loaded = {step.tensor for step in network.steps if isinstance(step, Load)}
-    stored = {step.tensor for step in network.steps if isinstance(step, Store)}
+def external_tensors(
+    graph: Graph, networks: Sequence[Network]
+) -> tuple[tuple[TensorInfo, ...], tuple[TensorInfo, ...]]:
+    """What runs read that none of them computes, and what they write, in external memory.
+
+    The model's own come first and in its order. A run reads what an earlier one wrote from where that lies.
+    """
+    moved = [transfers(network) for network in networks]
+    stored = set().union(*(stored for _, stored in moved))
+    loaded = set().union(*(loaded for loaded, _ in moved)) - stored
     order = (*graph.inputs, *graph.outputs, *graph.tensors)
     return _region(graph, order, loaded, Base.INPUT), _region(graph, order, stored, Base.OUTPUT)
+
+
+def transfers(network: Network) -> tuple[set[str], set[str]]:
+    """The tensors that a run loads and those that it stores."""
+    loaded = {step.tensor for step in network.steps if isinstance(step, Load)}
+    return loaded, {step.tensor for step in network.steps if isinstance(step, Store)}
 
 
 def _region(graph: Graph, order: tuple[str, ...], names: set[str], base: Base) -> tuple[TensorInfo, ...]:
@@ -48,10 +53,15 @@ def _affine(tensor: Tensor) -> tuple[float | None, int]:
     return tensor.scale, tensor.zero_point
 
 
-def on_chip_images(network: Network, schedule: Schedule, allocation: Allocation) -> tuple[OnChipImage, ...]:
-    """Each tensor as it lies on chip when it is complete; of several cuts of a tensor the first one."""
+def on_chip_images(
+    network: Network, schedule: Schedule, allocation: Allocation, first: int
+) -> tuple[OnChipImage, ...]:
+    """Each tensor as it lies on chip when it is complete; of several cuts of a tensor the first one.
+
+    The run's instructions count from `first` on.
+    """
     writers: dict[str, list[int]] = {}
-    for number, task in enumerate(schedule.tasks):
+    for number, task in enumerate(schedule.tasks, first):
         if isinstance(task, Compute):
             writers.setdefault(task.layer.output, []).append(number)
         elif isinstance(task, Rows) and task.opcode is Opcode.LOAD:
@@ -66,13 +76,24 @@ def on_chip_images(network: Network, schedule: Schedule, allocation: Allocation)
     return tuple(found)
 
 
-def layer_table(graph: Graph, network: Network, schedule: Schedule) -> tuple[LayerInfo, ...]:
-    """A row for every operator of the model. A fused operator names the layer that does its work."""
+def layer_table(
+    graph: Graph, host: Container[str], runs: Sequence[tuple[Network, Schedule]]
+) -> tuple[LayerInfo, ...]:
+    """A row for every operator of the model. A fused operator names the layer that does its work.
+
+    `host` has the names of the host's operators.
+    """
     spans: dict[str, list[int]] = {}
-    for number, task in enumerate(schedule.tasks):
-        if isinstance(task, Weights | Tables | Compute):
-            spans.setdefault(task.layer.operators[0], []).append(number)
-    leaders = {name: layer.operators[0] for layer in network.layers for name in layer.operators}
+    first = 0
+    for _, schedule in runs:
+        for number, task in enumerate(schedule.tasks, first):
+            if isinstance(task, Weights | Tables | Compute):
+                spans.setdefault(task.layer.operators[0], []).append(number)
+            elif isinstance(task, Rows) and task.operator is not None:
+                spans.setdefault(task.operator, []).append(number)
+        first += len(schedule.tasks) + 1
+    layers = [layer for network, _ in runs for layer in network.layers]
+    leaders = {name: layer.operators[0] for layer in layers for name in layer.operators}
     rows = []
     for operator in graph.operators:
         leader = leaders.get(operator.name)
@@ -80,10 +101,10 @@ def layer_table(graph: Graph, network: Network, schedule: Schedule) -> tuple[Lay
         rows.append(
             LayerInfo(
                 name=operator.name,
-                op=operator.KIND,
-                where="host" if operator.name in network.host else "accelerator",
+                op=operator.kind,
+                where="host" if operator.name in host else "accelerator",
                 macs=count_macs(operator, graph.tensors),
-                output=operator.output,
+                output=operator.outputs[0],
                 fused_into=None if leader == operator.name else leader,
                 first_instruction=span[0],
                 last_instruction=span[-1],
@@ -92,74 +113,33 @@ def layer_table(graph: Graph, network: Network, schedule: Schedule) -> tuple[Lay
     return tuple(rows)
 
 
-def count_macs(operator: Operator, tensors: Mapping[str, Tensor]) -> int:
-    """Multiplications of a convolution or matrix product, padded positions included; 0 for anything else."""
-    match operator:
-        case Conv2D():
-            _, kernel_y, kernel_x, depth = tensors[operator.weights].shape
-            return tensors[operator.output].size * kernel_y * kernel_x * depth
-        case DepthwiseConv2D():
-            _, kernel_y, kernel_x, _ = tensors[operator.weights].shape
-            return tensors[operator.output].size * kernel_y * kernel_x
-        case FullyConnected():
-            return tensors[operator.output].size * tensors[operator.weights].shape[1]
-    return 0
-
-
-def host_steps(graph: Graph, network: Network) -> tuple[HostStep | AcceleratorRun, ...]:
-    """The order of host operators and the run: what needs nothing from the accelerator comes first."""
-    computed = {step.tensor for step in network.steps if isinstance(step, Store)}
-    before: list[HostStep | AcceleratorRun] = []
-    behind: list[HostStep | AcceleratorRun] = []
-    for operator in graph.operators:
-        if operator.name in network.host:
-            needs_run = any(name in computed for name in operator.inputs)
-            (behind if needs_run else before).append(_host_step(operator, graph.tensors))
-            if needs_run:
-                computed.add(operator.output)
-    return (*before, AcceleratorRun(), *behind)
-
-
-def _host_step(operator: Operator, tensors: Mapping[str, Tensor]) -> HostStep:
-    """The operator's kind, and as `parameters` the keyword arguments of its function in `tilewright.sim.operators`.
-
-    Inputs are in the function's order, without an absent bias.
-    """
-    known = {"index", "name", "output", *operator.READS}
-    parameters: dict[str, Any] = {
-        field.name: getattr(operator, field.name) for field in dataclasses.fields(operator) if field.name not in known
-    }
-    output = tensors[operator.output]
-    match operator:
-        case Conv2D() | DepthwiseConv2D():
-            parameters["input_zero_point"] = tensors[operator.input].zero_point
-            parameters["output_zero_point"] = output.zero_point
-        case FullyConnected():
-            quantization = tensors[operator.weights].quantization
-            for name in ("multipliers", "shifts", "keep_dims"):
-                del parameters[name]
-            parameters["input_zero_point"] = tensors[operator.input].zero_point
-            parameters["weights_zero_point"] = quantization.zero_point[0] if quantization else 0
-            parameters["output_zero_point"] = output.zero_point
-        case Add():
-            names = (operator.first, operator.second, operator.output)
-            parameters["zero_points"] = tuple(tensors[name].zero_point for name in names)
-    return HostStep(operator.KIND, operator.inputs, (operator.output,), parameters)
+def program_steps(
+    plan: Plan, lengths: Sequence[int], inputs: Sequence[TensorInfo], outputs: Sequence[TensorInfo]
+) -> tuple[HostStep | AcceleratorRun, ...]:
+    """The order of host operators and runs; `lengths` are the runs' numbers of instructions."""
+    steps: list[HostStep | AcceleratorRun] = []
+    first = 0
+    left = iter(lengths)
+    for step in plan.steps:
+        if isinstance(step, Network):
+            count = next(left)
+            loaded, stored = transfers(step)
+            reads = tuple(tensor.name for tensor in (*inputs, *outputs) if tensor.name in loaded)
+            writes = tuple(tensor.name for tensor in outputs if tensor.name in stored)
+            steps.append(AcceleratorRun(first, count, reads, writes))
+            first += count
+        else:
+            steps.append(host_step(step))
+    return tuple(steps)
 
 
 def host_tensors(
-    graph: Graph, network: Network, inputs: tuple[TensorInfo, ...], outputs: tuple[TensorInfo, ...]
+    graph: Graph, plan: Plan, inputs: tuple[TensorInfo, ...], outputs: tuple[TensorInfo, ...]
 ) -> tuple[HostTensor, ...]:
     """What the host's steps and the model name beyond the accelerator's tensors; constants with their data."""
     names = [*graph.inputs, *graph.outputs]
-    for operator in graph.operators:
-        if operator.name in network.host:
-            names += [*operator.inputs, operator.output]
+    for step in plan.steps:
+        if not isinstance(step, Network):
+            names += [*step.inputs, *step.outputs]
     known = {tensor.name for tensor in inputs + outputs}
-    found = []
-    for name in dict.fromkeys(names):
-        if name not in known:
-            tensor = graph.tensors[name]
-            data = None if tensor.data is None else tensor.data.tobytes()
-            found.append(HostTensor(name, tensor.shape, tensor.dtype, *_affine(tensor), data))
-    return tuple(found)
+    return tuple(host_tensor(graph.tensors[name]) for name in dict.fromkeys(names) if name not in known)

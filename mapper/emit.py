@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from .layer import Array, Constants, Layer, Network, Residual
 from .schedule import ENGINES, Compute, Rows, Schedule, Tables, Task, Weights
 from .tiling import Tiling, packed_rows, period, tap_columns, taps
 
-__all__ = ["Code", "emit"]
+__all__ = ["WeightRegion", "emit"]
 
 Fields = dict[str, Any]
 
@@ -29,12 +28,20 @@ _TOKEN_WINDOW = 1 << 14
 """Tokens are compared modulo 2**16: a wait lies no further back than this, half of what the comparison allows."""
 
 
-@dataclass(frozen=True)
-class Code:
-    """The instructions, 64 bytes each (one per task, then END), and the region behind `Base.WEIGHTS`."""
+class WeightRegion:
+    """The region behind `Base.WEIGHTS`; equal streams share a place."""
 
-    instructions: bytes
-    weights: bytes
+    def __init__(self) -> None:
+        self.data = bytearray()
+        self._offsets: dict[bytes, int] = {}
+
+    def place(self, stream: bytes) -> int:
+        """The offset of a stream."""
+        if stream not in self._offsets:
+            self.data.extend(bytes(-len(self.data) % _ALIGNMENT))
+            self._offsets[stream] = len(self.data)
+            self.data.extend(stream)
+        return self._offsets[stream]
 
 
 def emit(
@@ -44,12 +51,13 @@ def emit(
     allocation: Allocation,
     tensors: Mapping[str, TensorInfo],
     params: Parameters,
-) -> Code:
-    """Encode every task. `tensors` says where the tensors lie in external memory.
+    streams: WeightRegion,
+) -> bytes:
+    """The instructions of a run, 64 bytes each: one per task, then END.
 
-    A weight stream that is needed again is fetched again: the file has it once.
+    `tensors` says where the tensors lie in external memory; weights and tables go to `streams`. A weight stream that is
+    needed again is fetched again.
     """
-    streams = _Streams()
     issued = dict.fromkeys(ENGINES, 0)
     instructions = []
     for task in schedule.tasks:
@@ -69,23 +77,7 @@ def emit(
             issued[task.opcode] += 1
     waits = {f"wait_{engine.name.lower()}": count % _ADDRESS for engine, count in issued.items()}
     instructions.append(encode(Opcode.END, **waits))
-    return Code(b"".join(instructions), bytes(streams.data))
-
-
-class _Streams:
-    """The weights region; equal streams share a place."""
-
-    def __init__(self) -> None:
-        self.data = bytearray()
-        self._offsets: dict[bytes, int] = {}
-
-    def place(self, stream: bytes) -> int:
-        """The offset of a stream."""
-        if stream not in self._offsets:
-            self.data.extend(bytes(-len(self.data) % _ALIGNMENT))
-            self._offsets[stream] = len(self.data)
-            self.data.extend(stream)
-        return self._offsets[stream]
+    return b"".join(instructions)
 
 
 def _waits(task: Task, issued: Mapping[Opcode, int]) -> Fields:
@@ -101,15 +93,15 @@ def _transfer(task: Rows, network: Network, allocation: Allocation, tensors: Map
     bank, address = place.row(task.first)
     row_bytes = image.width * image.channels
     if task.tensor is None:
-        base, offset = Base.SCRATCH, task.slot
+        base, offset = Base.SCRATCH, task.slot + task.runs.offset
     else:
         base, offset = tensors[task.tensor].base, tensors[task.tensor].offset
     return {
         "base": base,
         "offset": offset + task.first * row_bytes,
-        "run_bytes": task.rows * row_bytes,
-        "runs": 1,
-        "run_pitch": 0,
+        "run_bytes": task.rows * row_bytes // task.runs.count,
+        "runs": task.runs.count,
+        "run_pitch": task.runs.pitch,
         "address": address,
         "bank": bank,
         "row_step": place.row_step,
@@ -119,18 +111,18 @@ def _transfer(task: Rows, network: Network, allocation: Allocation, tensors: Map
     }
 
 
-def _stream(fields: Fields, stream: Stream, data: bytes, streams: _Streams) -> Fields:
+def _stream(fields: Fields, stream: Stream, data: bytes, streams: WeightRegion) -> Fields:
     return fields | {"base": Base.WEIGHTS, "offset": streams.place(data), "bytes": len(data), "stream": stream}
 
 
-def _tables(residual: Residual, streams: _Streams) -> Fields:
+def _tables(residual: Residual, streams: WeightRegion) -> Fields:
     pairs = np.stack([residual.table_a, residual.table_b], axis=1).astype("<i4")
     assert pairs.nbytes == TABLE_BYTES
     shape = {"blocks": 0, "groups": 0, "tiles": 0, "rows": 0, "last_rows": 0}
     return _stream(shape, Stream.TABLES, pairs.tobytes(), streams)
 
 
-def _weights(layer: Layer, constants: Constants, tiling: Tiling, streams: _Streams, params: Parameters) -> Fields:
+def _weights(layer: Layer, constants: Constants, tiling: Tiling, streams: WeightRegion, params: Parameters) -> Fields:
     match layer.mode:
         case Mode.DEPTHWISE:
             tiles, shape = _depthwise_tiles(layer, tiling, params)

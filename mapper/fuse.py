@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from ..hw.isa import Mode
-from .ir import Add, Conv2D, DepthwiseConv2D, FullyConnected
+from .ir import Add, Conv2D, DepthwiseConv2D, FullyConnected, Sub
 from .layer import Layer, Network, Residual, Step
 
 __all__ = ["fuse"]
@@ -26,7 +26,7 @@ def fuse(network: Network) -> Network:
 
 def _fuse_one(network: Network) -> Network | None:
     for addition in network.layers:
-        if addition.kind != Add.KIND:
+        if addition.kind not in (Add.KIND, Sub.KIND):
             continue
         for producer, residual in _choices(network, addition):
             fused = replace(
@@ -85,4 +85,4 @@ def _replace(network: Network, producer: Layer, addition: Layer, fused: Layer) -
         elif step is not producer:
             steps.append(step)
     images = {name: image for name, image in network.images.items() if name != producer.output}
-    return Network(images, tuple(steps), network.host)
+    return Network(images, tuple(steps))

@@ -55,7 +55,8 @@ def _averaged(layer: Layer, pool: Layer) -> Layer | None:
     low, high = layer.clamp if layer.residual is None else layer.residual.clamp
     ends = zip(pool.origin, pool.kernel, pool.size, strict=True)
     whole = pool.out_size == (1, 1) and all(first <= 0 and first + taps >= size for first, taps, size in ends)
-    if factor is None or not whole or not pool.clamp[0] <= low <= high <= pool.clamp[1]:
+    # The hardware's halves go away from zero as it counts: not those of uint8, whose zero is -128 on chip.
+    if pool.zero_point or factor is None or not whole or not pool.clamp[0] <= low <= high <= pool.clamp[1]:
         return None
     return replace(layer, pooled=Pooled(Pool.AVERAGE, layer.out_size, *factor))
 
@@ -101,4 +102,4 @@ def _cost(layer: Layer, network: Network, params: Parameters) -> float:
 def _replace(network: Network, producer: Layer, pool: Layer, fused: Layer) -> Network:
     images = {name: image for name, image in network.images.items() if name != producer.output}
     steps = tuple(fused if step is pool else step for step in network.steps if step is not producer)
-    return Network(images, steps, network.host)
+    return Network(images, steps)

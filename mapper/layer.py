@@ -14,16 +14,18 @@ import numpy.typing as npt
 from ..hw.isa import Combine, Mode, Pool, Rounding
 
 __all__ = [
+    "WHOLE",
     "Constants",
-    "Copy",
     "Image",
     "Layer",
     "Load",
+    "Move",
     "Network",
     "Pair",
     "Pooled",
     "Region",
     "Residual",
+    "Runs",
     "Step",
     "Store",
     "uniform",
@@ -108,9 +110,9 @@ class Pooled:
 class Layer:
     """A convolution, dense or depthwise, or what is expressed as one. Pairs are (y, x).
 
-    `operators` are the names of the graph operators it computes, the last one defines the output; `kind` is the first
-    one's. Of each of the `batch` input images, `size` pixels large, it makes an output image of `out_size` pixels. The
-    first tap of output pixel (oy, ox) lies at `origin + stride * (oy, ox)`; taps outside the image read `pad`.
+    `operators` are the names of the graph operators it computes, the first one leads: `kind` is its kind. Of each of the
+    `batch` input images, `size` pixels large, it makes an output image of `out_size` pixels. The first tap of output
+    pixel (oy, ox) lies at `origin + stride * (oy, ox)`; taps outside the image read `pad`.
     `weights` is int8, [kernel y, kernel x, inputs, outputs] when dense and [kernel y, kernel x, channels] when
     depthwise. The regions cover the output. A packed layer is a dense one with one input channel: its columns, in
     `size` and everything else, are the bytes of an image row. With `pooled` only the windows of the pool are stored, and
@@ -214,16 +216,37 @@ class Load:
 
 
 @dataclass(frozen=True)
-class Copy:
-    """Cut an image anew, by way of external memory: the same bytes in another layout."""
+class Runs:
+    """How a stream of bytes lies in memory: in `count` equal runs, `pitch` bytes apart, the first at `offset`."""
 
-    image: str
+    count: int = 1
+    pitch: int = 0
+    offset: int = 0
+
+
+WHOLE = Runs()
+"""All bytes in one run."""
+
+
+@dataclass(frozen=True)
+class Move:
+    """Bytes of images as another image, by way of `size` bytes of external memory: joined, cut, or in another layout.
+
+    Each image is stored in its `stores`, and the output loaded from `load`. `operator` is the graph operator's name; None
+    for a layout that a layer wants.
+    """
+
+    operator: str | None
+    images: tuple[str, ...]
     output: str
+    stores: tuple[Runs, ...]
+    load: Runs
+    size: int
 
     @property
     def reads(self) -> tuple[str, ...]:
         """Images it reads."""
-        return (self.image,)
+        return self.images
 
 
 @dataclass(frozen=True)
@@ -241,20 +264,15 @@ class Store:
         return (self.image,)
 
 
-Step = Load | Layer | Copy | Store
+Step = Load | Layer | Move | Store
 
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """Steps in an order in which each can run, the images by name, and where each graph operator went.
-
-    `host` maps operators' names to the reason why the host runs them; operators that are neither there nor in a layer
-    move no data.
-    """
+    """What one run of the accelerator computes: steps in an order in which each can run, and the images by name."""
 
     images: Mapping[str, Image]
     steps: tuple[Step, ...]
-    host: Mapping[str, str]
 
     @property
     def layers(self) -> tuple[Layer, ...]:

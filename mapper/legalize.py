@@ -1,135 +1,177 @@
 """Graph operators to layers: what runs on the accelerator, in which layout, and what is left to the host."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from ..hw.params import Parameters
+from .cut import VIEWS, Cut, cut, find_roots
 from .errors import UnsupportedError
-from .ir import Graph, Operator, Reshape
-from .layer import Copy, Image, Load, Network, Step, Store
+from .ir import Add, Graph, Lookup, Maximum, Minimum, Mul, Operator, Quantize, SquaredDifference, Sub, Unsupported
+from .layer import WHOLE, Image, Load, Move, Network, Step, Store
 from .limits import check_layer
 from .lower import lower
-from .lower_base import Layout, refused
+from .lower_base import Layout, natural_layout, refused
+from .moves import MOVES, moves
 
-__all__ = ["legalize"]
+__all__ = ["Plan", "check_operator", "legalize"]
+
+_POINTWISE = (Lookup, Quantize, Add, Sub, Mul, Maximum, Minimum, SquaredDifference)
+"""Operators without weights: with a single operand, they cost the accelerator more than the host."""
 
 
-def legalize(graph: Graph, params: Parameters) -> Network:
-    """The network of layers that computes a graph, and the operators that the host runs, each with its reason.
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """What the accelerator's runs and the host do, in order, and why each host operator is the host's, by name."""
 
-    An operator that the accelerator cannot run goes to the host if that is before or behind everything on the
-    accelerator; otherwise the network would fall apart, and `UnsupportedError` says so. A reshape moves no data unless
-    the new shape needs another cut into pixels, which goes by way of external memory.
+    steps: tuple[Network | Operator, ...]
+    host: Mapping[str, str]
+
+    @property
+    def networks(self) -> tuple[Network, ...]:
+        """The runs of the accelerator."""
+        return tuple(step for step in self.steps if isinstance(step, Network))
+
+
+def legalize(graph: Graph, params: Parameters) -> Plan:
+    """The networks of layers that compute a graph, with as few runs as can be, and the host's operators between them.
+
+    What the accelerator cannot run, or would have to fetch from the host for little work, goes to the host with its
+    reason. A reshape moves no data unless the new shape needs another cut into pixels, which goes by way of external
+    memory. Raises `UnsupportedError` for an operator that neither can run.
     """
-    builder = _Builder(graph, params)
+    roots = find_roots(graph)
+    reasons: dict[str, str] = {}
+    computed: set[str] = set()
     for operator in graph.operators:
-        builder.add(operator)
-    return builder.finish()
+        if isinstance(operator, Unsupported):
+            raise UnsupportedError(operator.kind, operator.name, operator.reason, operator.hint)
+        if not isinstance(operator, VIEWS):
+            try:
+                _judge(operator, graph, params, roots, computed)
+                computed.update(operator.outputs)
+            except UnsupportedError as error:
+                reasons[operator.name] = error.reason
+    while True:
+        try:
+            return _plan(graph, params, roots, cut(graph, reasons))
+        except UnsupportedError as error:  # In the layout that its operand has here, a layer cannot run after all.
+            assert error.where not in reasons
+            reasons[error.where] = error.reason
+
+
+def check_operator(operator: Operator, graph: Graph, params: Parameters) -> None:
+    """Raise `UnsupportedError` if the accelerator cannot run an operator, whatever stands around it."""
+    if isinstance(operator, MOVES):
+        moves(operator, graph.tensors)
+        reads = operator.inputs
+    else:
+        layer = lower(operator, graph.tensors, params, lambda _: None)
+        check_layer(layer, params)
+        reads = layer.reads
+    if any(graph.tensors[name].data is not None for name in reads):
+        raise refused(operator, "an input is a constant", "fold it before export")
+
+
+def _judge(
+    operator: Operator, graph: Graph, params: Parameters, roots: Mapping[str, str], computed: set[str]
+) -> None:
+    """Raise `UnsupportedError` if the accelerator cannot run an operator, or should not.
+
+    `computed` are the tensors that it has computed so far.
+    """
+    check_operator(operator, graph, params)
+    operands = [roots.get(name, name) for name in operator.inputs if graph.tensors[name].data is None]
+    if any(graph.tensors[name].data is not None for name in operands):
+        raise refused(operator, "an input is a constant", "fold it before export")
+    if isinstance(operator, Quantize) and operator.output in graph.outputs:
+        raise refused(operator, "the host requantizes at the network's edge", "it costs no cycles there")
+    if isinstance(operator, MOVES) and not computed.intersection(operands):
+        raise refused(operator, "its operands are the host's", "it costs no cycles there")
+    if isinstance(operator, _POINTWISE) and len(operands) == 1 and operands[0] not in computed:
+        raise refused(operator, "its operand is the host's", "it costs no cycles there")
+
+
+def _plan(graph: Graph, params: Parameters, roots: Mapping[str, str], parts: Cut) -> Plan:
+    wanted = set(graph.outputs)
+    for operators in parts.before:
+        wanted.update(name for operator in operators for name in operator.inputs)
+    for operators in parts.runs:
+        computed = {name for operator in operators for name in operator.outputs}
+        read = {roots.get(name, name) for operator in operators for name in operator.inputs}
+        wanted |= read - computed
+    steps: list[Network | Operator] = []
+    for operators, host in zip(parts.runs, parts.before, strict=False):
+        builder = _Builder(graph, params, roots)
+        for operator in operators:
+            builder.add(operator)
+        steps += [*host, builder.finish(wanted)]
+    return Plan((*steps, *parts.before[-1]), parts.reasons)
 
 
 @dataclass
 class _Builder:
-    """The network while it grows. `roots` leads from a reshape's output to the tensor that holds its bytes."""
+    """The network of one run while it grows. `roots` leads from a view to the tensor that holds its bytes."""
 
     graph: Graph
     params: Parameters
+    roots: Mapping[str, str]
     images: dict[str, Image] = field(default_factory=dict)
     views: dict[str, dict[Layout, str]] = field(default_factory=dict)
     steps: list[Step] = field(default_factory=list)
-    roots: dict[str, str] = field(default_factory=dict)
-    moved: set[str] = field(default_factory=set)
-    host: dict[str, str] = field(default_factory=dict)
-    outputs: set[str] = field(default_factory=set)
-    """Tensors that the accelerator computes."""
-    behind: set[str] = field(default_factory=set)
-    """Tensors that the host computes from results of the accelerator."""
+    outputs: dict[str, None] = field(default_factory=dict)
+    """Tensors that the run computes, in order."""
 
     def add(self, operator: Operator) -> None:
-        """Lower one operator, or leave it to the host."""
-        if isinstance(operator, Reshape):
-            # Whether it runs here is known once something on the accelerator reads it.
-            self.roots[operator.output] = self._root(operator.input)
+        """Lower one operator."""
+        if isinstance(operator, MOVES):
+            self._move(operator)
             return
-        try:
-            layer = lower(operator, self.graph.tensors, self.params, self._layout)
-            check_layer(layer, self.params)
-            if any(self.graph.tensors[self._root(name)].data is not None for name in layer.reads):
-                raise refused(operator, "an input is a constant", "fold it before export")
-        except UnsupportedError as error:
-            self._leave(operator, error.reason)
-            return
-        for name in layer.reads:
-            if (root := self._root(name)) in self.behind:
-                self._refuse_second_run(operator, root)
+        layer = lower(operator, self.graph.tensors, self.params, self._layout)
+        check_layer(layer, self.params)
         wanted = layer.input_layout
         source = self._view(layer.input, wanted)
         residual = layer.residual
         if residual is not None:
             residual = replace(residual, image=self._view(residual.image, wanted))
         output = self._define(operator.output, layer.output_layout)
-        self.outputs.add(operator.output)
+        self.outputs[operator.output] = None
         self.steps.append(replace(layer, input=source, output=output, residual=residual))
 
-    def finish(self) -> Network:
-        """Store what the model or the host wants, and sort out the reshapes."""
-        for operator in self.graph.operators:
-            if isinstance(operator, Reshape) and operator.output not in self.moved:
-                self.host[operator.name] = "it moves no data, and nothing on the accelerator reads it"
-        wanted = list(self.graph.outputs)
-        for operator in self.graph.operators:
-            if operator.name in self.host:
-                wanted += operator.inputs
-        for tensor in dict.fromkeys(wanted):
-            views = self.views.get(self._root(tensor))
-            producer = self.graph.producer(tensor)
-            if views and producer is not None and producer.name not in self.host:
-                self.steps.append(Store(next(iter(views.values())), tensor))
-        host = {
-            operator.name: self.host[operator.name] for operator in self.graph.operators if operator.name in self.host
-        }
-        return Network(self.images, _arrange(self.steps), host)
+    def _move(self, operator: MOVES) -> None:
+        for move in moves(operator, self.graph.tensors):
+            images = tuple(self._view(name, self._any_layout(name)) for name in move.images)
+            output = self._define(move.output, natural_layout(self.graph.tensors[move.output].shape))
+            self.outputs[move.output] = None
+            self.steps.append(replace(move, images=images, output=output))
 
-    def _leave(self, operator: Operator, reason: str) -> None:
-        self.host[operator.name] = reason
-        if any(self._computed(root) or root in self.behind for root in map(self._root, operator.inputs)):
-            self.behind.add(operator.output)
+    def _any_layout(self, tensor: str) -> Layout:
+        """The layout that a tensor has, or a good one to load it in."""
+        return self._layout(tensor) or natural_layout(self.graph.tensors[tensor].shape)
 
-    def _refuse_second_run(self, operator: Operator, tensor: str) -> None:
-        """The host would have to work between two runs of the accelerator."""
-        culprit = self._producer(tensor)
-        raise refused(
-            culprit,
-            f"{self.host[culprit.name]}, and {operator.name} needs the result back on the accelerator",
-            "a program runs the accelerator once: cut the model there, or change that operator",
-        )
-
-    def _producer(self, tensor: str) -> Operator:
-        return next(operator for operator in self.graph.operators if operator.output == tensor)
-
-    def _root(self, tensor: str) -> str:
-        return self.roots.get(tensor, tensor)
+    def finish(self, wanted: Iterable[str]) -> Network:
+        """Store what is wanted of the run's results."""
+        stored = set(wanted) & self.outputs.keys()
+        self.steps += [Store(next(iter(self.views[name].values())), name) for name in self.outputs if name in stored]
+        return Network(self.images, _arrange(self.steps))
 
     def _layout(self, tensor: str) -> Layout | None:
-        """How a tensor that is computed lies on chip; None for one that can be loaded in any layout."""
-        root = self._root(tensor)
-        return next(iter(self.views[root])) if self._computed(root) else None
+        """How a tensor that the run computes lies on chip; None for one that can be loaded in any layout."""
+        root = self.roots.get(tensor, tensor)
+        return next(iter(self.views[root])) if root in self.outputs else None
 
     def _view(self, tensor: str, wanted: Layout) -> str:
         """The image that holds a tensor in a layout; loaded or copied if there is none yet."""
-        root = self._root(tensor)
-        while tensor != root:
-            self.moved.add(tensor)
-            tensor = self._producer(tensor).inputs[0]
+        root = self.roots.get(tensor, tensor)
         views = self.views.setdefault(root, {})
         if wanted in views:
             return views[wanted]
-        computed = self._computed(root)
         image = self._define(root, wanted)
-        self.steps.append(Copy(next(iter(views.values())), image) if computed else Load(root, image))
+        if root in self.outputs:
+            source = next(iter(views.values()))
+            self.steps.append(Move(None, (source,), image, (WHOLE,), WHOLE, self.images[image].size))
+        else:
+            self.steps.append(Load(root, image))
         return image
-
-    def _computed(self, root: str) -> bool:
-        """The accelerator itself defines the tensor."""
-        return root in self.outputs
 
     def _define(self, tensor: str, layout: Layout) -> str:
         views = self.views.setdefault(tensor, {})
@@ -152,7 +194,4 @@ def _arrange(steps: list[Step]) -> tuple[Step, ...]:
         ordered += [loads.pop(name) for name in dict.fromkeys(step.reads) if name in loads]
         ordered.append(step)
         ordered += [store for store in steps if isinstance(store, Store) and store.image == step.output]
-    for load in loads.values():
-        ordered.append(load)
-        ordered += [store for store in steps if isinstance(store, Store) and store.image == load.image]
     return tuple(ordered)

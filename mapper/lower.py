@@ -5,13 +5,37 @@ from dataclasses import replace
 
 from ..hw.isa import Combine, Mode
 from ..hw.params import Parameters
-from .ir import Add, AveragePool2D, Conv2D, DepthwiseConv2D, FullyConnected, MaxPool2D, Operator
+from .ir import (
+    Add,
+    AveragePool2D,
+    Conv2D,
+    DepthwiseConv2D,
+    FullyConnected,
+    Lookup,
+    Maximum,
+    MaxPool2D,
+    Mean,
+    Minimum,
+    Mul,
+    Operator,
+    Pad,
+    Quantize,
+    SquaredDifference,
+    Sub,
+)
 from .layer import Layer
 from .lower_base import Layout, Tensors, diagonal, refused
 from .lower_convolutions import convolution, depthwise, fully_connected
-from .lower_pools import addition, average_pool, maximum_pool
+from .lower_elementwise import binary, lookup
+from .lower_movement import padding
+from .lower_pools import average_pool, maximum_pool, mean
 
 __all__ = ["lower"]
+
+_LAYERS = (
+    Conv2D | DepthwiseConv2D | FullyConnected | Add | Sub | Mul | Maximum | Minimum | SquaredDifference | Lookup
+    | Quantize | Pad | Mean | AveragePool2D | MaxPool2D
+)  # fmt: skip
 
 
 def lower(operator: Operator, tensors: Tensors, params: Parameters, layout: Callable[[str], Layout | None]) -> Layer:
@@ -20,6 +44,9 @@ def lower(operator: Operator, tensors: Tensors, params: Parameters, layout: Call
     The layer's `input` and residual image are tensor names here.
     Raises `UnsupportedError` if the accelerator cannot run the operator.
     """
+    if not isinstance(operator, _LAYERS):
+        raise refused(operator, "the accelerator has no such operation", "it runs on the host")
+    _check_types(operator, tensors)
     match operator:
         case Conv2D():
             layer = convolution(operator, tensors)
@@ -27,15 +54,29 @@ def lower(operator: Operator, tensors: Tensors, params: Parameters, layout: Call
             layer = depthwise(operator, tensors)
         case FullyConnected():
             layer = fully_connected(operator, tensors, params, layout(operator.input))
-        case Add():
-            layer = addition(operator, tensors, params, layout(operator.first) or layout(operator.second))
+        case Add() | Sub() | Mul() | Maximum() | Minimum() | SquaredDifference():
+            layer = binary(operator, tensors, params, layout)
+        case Lookup() | Quantize():
+            layer = lookup(operator, tensors, params, layout)
+        case Pad():
+            layer = padding(operator, tensors)
+        case Mean():
+            layer = mean(operator, tensors)
         case AveragePool2D():
             layer = average_pool(operator, tensors)
         case MaxPool2D():
             layer = maximum_pool(operator, tensors)
-        case _:
-            raise refused(operator, "the accelerator has no such operation", "it runs on the host")
     return layer if params.depthwise else _without_depthwise(operator, layer)
+
+
+def _check_types(operator: Operator, tensors: Tensors) -> None:
+    """Raise `UnsupportedError` if a tensor between operators is not one of quantized bytes."""
+    names = [name for name in operator.inputs if tensors[name].data is None]
+    for name in (*names, *operator.outputs):
+        if tensors[name].dtype not in ("int8", "uint8"):
+            raise refused(operator, f"tensor {name!r} is {tensors[name].dtype}", "it runs on the host")
+        if tensors[name].quantization is None or tensors[name].per_axis:
+            raise refused(operator, f"tensor {name!r} is not quantized as a whole", "it runs on the host")
 
 
 def _without_depthwise(operator: Operator, layer: Layer) -> Layer:

@@ -14,15 +14,20 @@ from .window import Window, find_window
 
 __all__ = [
     "FULL_RANGE",
+    "IDENTITY",
     "Layout",
     "Tensors",
     "base_layer",
+    "centred_weights",
+    "clamp_of",
     "constant",
     "diagonal",
     "natural_layout",
     "refused",
+    "shift",
     "walk",
     "whole",
+    "zero_point",
 ]
 
 Layout = tuple[int, int, int]
@@ -31,6 +36,9 @@ Layout = tuple[int, int, int]
 Tensors = Mapping[str, Tensor]
 
 Windowed = Conv2D | DepthwiseConv2D | AveragePool2D | MaxPool2D
+
+IDENTITY = (1 << 30, 30)
+"""Multiplier and shift that leave a sum as it is."""
 
 FULL_RANGE = (-128, 127)
 """A clamp that leaves everything as it is."""
@@ -51,6 +59,39 @@ def constant(operator: Operator, tensors: Tensors, role: str) -> Array:
     return data
 
 
+def shift(tensor: Tensor) -> int:
+    """What is taken off a tensor's elements on chip: a uint8 tensor lies there as int8, 128 less."""
+    return 128 if tensor.dtype == "uint8" else 0
+
+
+def zero_point(tensor: Tensor) -> int:
+    """A tensor's zero point on chip."""
+    return tensor.zero_point - shift(tensor)
+
+
+def clamp_of(operator: Operator, tensors: Tensors) -> Pair:
+    """The range of an operator's output on chip."""
+    if (limits := getattr(operator, "clamp", None)) is None:
+        return FULL_RANGE
+    by = shift(tensors[operator.output])
+    return limits[0] - by, limits[1] - by
+
+
+def centred_weights(operator: Operator, tensors: Tensors, role: str) -> Array:
+    """Constant weights less their zero point, int8. Raises `UnsupportedError` if that leaves int8."""
+    data = constant(operator, tensors, role)
+    quantization = tensors[getattr(operator, role)].quantization
+    axis = None if quantization is None else quantization.axis
+    points = np.array((0,) if quantization is None else quantization.zero_point, np.int64)
+    if axis is not None:
+        points = points.reshape([-1 if dimension == axis else 1 for dimension in range(data.ndim)])
+    centred = data.astype(np.int64) - points
+    if centred.size and (centred.min() < -128 or centred.max() > 127):
+        reason = f"its {role} less their zero point are {centred.min()} to {centred.max()}, and int8 ends at -128 and 127"
+        raise refused(operator, reason, f"quantize the {role} symmetrically, as int8")
+    return centred.astype(np.int8)
+
+
 def walk(operator: Windowed, tensors: Tensors, kernel: Pair, dilation: Pair = (1, 1)) -> Window:
     """How an operator's kernel goes over its input."""
     return find_window(
@@ -65,7 +106,6 @@ def walk(operator: Windowed, tensors: Tensors, kernel: Pair, dilation: Pair = (1
 
 def base_layer(operator: Operator, tensors: Tensors, source: str, window: Window, weights: Array, mode: Mode) -> Layer:
     """What every kind of layer has in common; constants, rounding and combination are the caller's."""
-    zero_point = tensors[source].zero_point
     if window.swapped:
         weights = weights.swapaxes(0, 1)
     return Layer(
@@ -79,12 +119,12 @@ def base_layer(operator: Operator, tensors: Tensors, source: str, window: Window
         stride=window.stride,
         dilation=window.dilation,
         origin=window.origin,
-        pad=zero_point,
+        pad=zero_point(tensors[source]),
         mode=mode,
         weights=weights.astype(np.int8),
         regions=(),
-        zero_point=tensors[operator.output].zero_point,
-        clamp=getattr(operator, "clamp", FULL_RANGE),
+        zero_point=zero_point(tensors[operator.output]),
+        clamp=clamp_of(operator, tensors),
     )
 
 

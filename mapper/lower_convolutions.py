@@ -11,7 +11,19 @@ from ..sim.arithmetic import wrap_int32
 from .ir import Conv2D, DepthwiseConv2D, FullyConnected, Tensor
 from .layer import Array, Constants, Layer
 from .limits import MOST_SIZE, MOST_TAPS
-from .lower_base import Layout, Tensors, base_layer, constant, diagonal, natural_layout, refused, walk, whole
+from .lower_base import (
+    Layout,
+    Tensors,
+    base_layer,
+    centred_weights,
+    constant,
+    diagonal,
+    natural_layout,
+    refused,
+    walk,
+    whole,
+    zero_point,
+)
 from .rounding import single_factors
 from .window import Window
 
@@ -19,7 +31,7 @@ __all__ = ["convolution", "depthwise", "fully_connected"]
 
 
 def convolution(operator: Conv2D, tensors: Tensors) -> Layer:
-    filters = constant(operator, tensors, "weights")
+    filters = centred_weights(operator, tensors, "weights")
     channels = tensors[operator.input].shape[3]
     outputs, kernel_y, kernel_x, depth = filters.shape
     weights = np.zeros((kernel_y, kernel_x, channels, outputs), np.int8)
@@ -34,11 +46,11 @@ def convolution(operator: Conv2D, tensors: Tensors) -> Layer:
 
 
 def depthwise(operator: DepthwiseConv2D, tensors: Tensors) -> Layer:
-    weights = constant(operator, tensors, "weights")[0]
+    weights = centred_weights(operator, tensors, "weights")[0]
     channels = tensors[operator.input].shape[3]
     window = walk(operator, tensors, weights.shape[:2], operator.dilation)
     mode = Mode.DEPTHWISE
-    constants = _double(operator, _folded_bias(operator, tensors, weights, tensors[operator.input].zero_point), weights)
+    constants = _double(operator, _folded_bias(operator, tensors, weights, zero_point(tensors[operator.input])), weights)
     if weights.shape[2] != channels:
         weights, mode = diagonal(weights, channels), Mode.DENSE
     layer = base_layer(operator, tensors, operator.input, window, weights, mode)
@@ -46,10 +58,7 @@ def depthwise(operator: DepthwiseConv2D, tensors: Tensors) -> Layer:
 
 
 def fully_connected(operator: FullyConnected, tensors: Tensors, params: Parameters, layout: Layout | None) -> Layer:
-    matrix = constant(operator, tensors, "weights")
-    quantization = tensors[operator.weights].quantization
-    if quantization is not None and any(quantization.zero_point):
-        raise refused(operator, "its weights have a zero point other than 0", "quantize the weights symmetrically")
+    matrix = centred_weights(operator, tensors, "weights")
     outputs, depth = matrix.shape
     layout = layout or _free_layout(tensors[operator.input], depth, params)
     window, taps = _matrix_window(layout, depth)
@@ -63,7 +72,7 @@ def fully_connected(operator: FullyConnected, tensors: Tensors, params: Paramete
         np.array(operator.shifts, np.int64),
         low,
         high,
-        (operator.clamp[0] - layer.zero_point, operator.clamp[1] - layer.zero_point),
+        (layer.clamp[0] - layer.zero_point, layer.clamp[1] - layer.zero_point),
     )
     if factors is None:
         raise refused(operator, "no integer factors round as the reference kernel does", "it runs on the host")
@@ -97,12 +106,12 @@ def _matrix_window(layout: Layout, depth: int) -> tuple[Window, tuple[int, int, 
 
 
 def _folded_bias(
-    operator: Conv2D | DepthwiseConv2D | FullyConnected, tensors: Tensors, weights: Array, zero_point: int
+    operator: Conv2D | DepthwiseConv2D | FullyConnected, tensors: Tensors, weights: Array, point: int
 ) -> Array:
     """Bias minus the input zero point times the sum of the weights, which are [taps..., outputs]."""
     sums = weights.astype(np.int64).sum(axis=tuple(range(weights.ndim - 1)))
     bias = 0 if operator.bias is None else constant(operator, tensors, "bias").astype(np.int64).reshape(-1)
-    return wrap_int32(bias - zero_point * sums)
+    return wrap_int32(bias - point * sums)
 
 
 def _double(operator: Conv2D | DepthwiseConv2D, bias: Array, weights: Array) -> Constants:

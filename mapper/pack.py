@@ -75,4 +75,4 @@ def _replace(network: Network, layer: Layer, packed: Layer) -> Network:
                 steps.append(Load(old.tensor, name))
             step = replace(packed, input=name)
         steps.append(step)
-    return Network(images, tuple(steps), network.host)
+    return Network(images, tuple(steps))

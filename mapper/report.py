@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 
 from ..hw.isa import Opcode
+from ..hw.params import Parameters
 from ..hw.program import LayerInfo
 from ..sim.cycles import predict
-from .compile import Compilation
+from .compile import Compilation, CompiledRun
 from .layer import Layer
 from .tiling import passes
 
@@ -28,30 +29,35 @@ def schedule_report(compilation: Compilation) -> str:
     program, params = compilation.program, compilation.program.params
     prediction = predict(program)
     opcodes = [opcode for opcode, _ in program.decoded()]
-    layers = {layer.operators[0]: layer for layer in compilation.network.layers}
+    layers = {layer.operators[0]: (run, layer) for run in compilation.runs for layer in run.network.layers}
     rows: list[tuple[str, ...]] = []
     notes: list[str] = []
     finished = 0
     for info in program.layers:
-        layer = layers.get(info.name)
+        run, layer = layers.get(info.name, (None, None))
         output = "x".join(map(str, compilation.graph.tensors[info.output].shape))
-        if layer is None or info.last_instruction is None or info.first_instruction is None:
-            where = "host" if info.where == "host" else f"in {info.fused_into}" if info.fused_into else "no data moved"
-            rows.append((info.name, where, output, "", "", "", "", "", ""))
-            if reason := compilation.network.host.get(info.name):
+        if run is None or layer is None or info.last_instruction is None or info.first_instruction is None:
+            cycles = ""
+            if (last := info.last_instruction) is not None:
+                cycles, finished = f"{prediction.completions[last] - finished:,}", prediction.completions[last]
+            moved = "moved" if cycles else "no data moved"
+            where = "host" if info.where == "host" else f"in {info.fused_into}" if info.fused_into else moved
+            rows.append((info.name, where, output, "", "", "", cycles, "", ""))
+            if reason := compilation.host.get(info.name):
                 notes.append(f"{info.name} runs on the host: {reason}")
             continue
         end = prediction.completions[info.last_instruction]
-        cycles, finished = end - finished, end
+        own, finished = end - finished, end
         computes = opcodes[info.first_instruction : info.last_instruction + 1].count(Opcode.COMPUTE)
-        rows.append((*_name(info, layer, output), str(computes), *_numbers(compilation, layer, info, cycles)))
+        rows.append((*_name(info, layer, output), str(computes), *_numbers(run, layer, info, params, own)))
     total = sum(info.macs for info in program.layers)
-    utilization = total / (params.rows * params.cols * prediction.total)
+    utilization = total / (params.rows * params.cols * prediction.total) if prediction.total else 0.0
     rows.append(("total", "", "", str(opcodes.count(Opcode.COMPUTE)), "", f"{total:,}", f"{prediction.total:,}",
                  f"{utilization:.0%}", ""))  # fmt: skip
     memory = (
         f"{params.array}: {len(program)} instructions, {len(program.weights):,} bytes of weights, "
-        f"{compilation.allocation.kib(params):.1f} of {params.activation_kib} KiB on chip"
+        f"{max((run.allocation.kib(params) for run in compilation.runs), default=0.0):.1f} of {params.activation_kib} "
+        f"KiB on chip{f', {len(compilation.runs)} runs' if len(compilation.runs) != 1 else ''}"
     )
     return "\n".join([memory, "", *_table([_HEADINGS, *rows]), *_folded(notes)]) + "\n"
 
@@ -60,10 +66,9 @@ def _name(info: LayerInfo, layer: Layer, output: str) -> tuple[str, str, str]:
     return info.name, layer.mode.name.lower(), output
 
 
-def _numbers(compilation: Compilation, layer: Layer, info: LayerInfo, cycles: int) -> tuple[str, ...]:
-    params = compilation.program.params
-    tiles = passes(layer, compilation.tilings[layer.name], params)
-    address = compilation.allocation.places[layer.output].address * params.unit / 1024
+def _numbers(run: CompiledRun, layer: Layer, info: LayerInfo, params: Parameters, cycles: int) -> tuple[str, ...]:
+    tiles = passes(layer, run.tilings[layer.name], params)
+    address = run.allocation.places[layer.output].address * params.unit / 1024
     utilization = info.macs / (params.rows * params.cols * cycles) if cycles > 0 else 0
     return str(tiles), f"{info.macs:,}", f"{cycles:,}", f"{utilization:.0%}", f"{address:.2f}"
 

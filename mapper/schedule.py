@@ -9,7 +9,7 @@ import numpy.typing as npt
 from ..hw.isa import Opcode, Pool
 from ..hw.params import BANKS, Parameters
 from .allocate import Allocation, Place
-from .layer import Constants, Copy, Layer, Load, Network, Residual, Store
+from .layer import WHOLE, Constants, Layer, Load, Move, Network, Residual, Runs, Store
 from .tiling import Rectangle, Tiling, rectangles
 
 __all__ = ["Compute", "Rows", "Schedule", "Tables", "Task", "Weights", "order", "synchronize", "verify_schedule"]
@@ -38,13 +38,18 @@ class Task:
 
 @dataclass(frozen=True, kw_only=True)
 class Rows(Task):
-    """LOAD or STORE of some rows of an image; without a `tensor` in scratch memory, where its bytes start at `slot`."""
+    """LOAD or STORE of some rows of an image; without a `tensor` in scratch memory, from `slot` on, in `runs`.
+
+    `operator` is the graph operator whose work it is, if it is one's.
+    """
 
     image: str
     tensor: str | None
     slot: int
     first: int
     rows: int
+    runs: Runs = WHOLE
+    operator: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -111,12 +116,8 @@ class _Walk:
                     self._pending[step.image] = 0
                 case Layer():
                     yield from self._layer(step)
-                case Copy():
-                    yield from self._copy(step)
-                case Store() if step.image in self._loads:
-                    rows = self._network.images[step.image].rows
-                    yield from self._load(step.image, rows)
-                    yield self._rows(Opcode.STORE, step.image, step.tensor, 0, rows)
+                case Move():
+                    yield from self._move(step)
 
     def _rows(self, opcode: Opcode, image: str, tensor: str | None, first: int, rows: int, slot: int = 0) -> Rows:
         return Rows(owner=image, opcode=opcode, image=image, tensor=tensor, slot=slot, first=first, rows=rows)
@@ -127,16 +128,23 @@ class _Walk:
             self._pending[image] = end
             yield self._rows(Opcode.LOAD, image, self._loads[image].tensor, start, end - start)
 
-    def _copy(self, step: Copy) -> Iterator[Task]:
-        source, target = (self._network.images[name] for name in (step.image, step.output))
-        yield self._rows(Opcode.STORE, source.name, None, 0, source.rows, self.scratch)
-        yield self._rows(Opcode.LOAD, target.name, None, 0, target.rows, self.scratch)
-        self.scratch += -(-source.size // 64) * 64
+    def _move(self, step: Move) -> Iterator[Task]:
+        transfers = [(Opcode.STORE, *part) for part in zip(step.images, step.stores, strict=True)]
+        for opcode, image, runs in (*transfers, (Opcode.LOAD, step.output, step.load)):
+            rows = self._network.images[image].rows
+            if opcode is Opcode.STORE:
+                yield from self._load(image, rows)
+            task = self._rows(opcode, image, None, 0, rows, self.scratch)
+            yield replace(task, runs=runs, operator=step.operator)
+        rows = self._network.images[step.output].rows
+        for store in self._stores(step.output):
+            yield self._rows(Opcode.STORE, step.output, store.tensor, 0, rows)
+        self.scratch += -(-step.size // 64) * 64
 
     def _layer(self, layer: Layer) -> Iterator[Task]:
         if layer.residual is not None:
             yield Tables(owner=layer.name, layer=layer, residual=layer.residual)
-        stores = [step for step in self._network.readers(layer.output) if isinstance(step, Store)]
+        stores = self._stores(layer.output)
         parts = rectangles(layer, self._tilings[layer.name])
         stored = 0
         for number, part in enumerate(parts):
@@ -148,6 +156,9 @@ class _Walk:
                 for store in stores:
                     yield self._rows(Opcode.STORE, layer.output, store.tensor, stored, complete - stored)
                 stored = complete
+
+    def _stores(self, image: str) -> list[Store]:
+        return [step for step in self._network.readers(image) if isinstance(step, Store)]
 
     def _inputs(self, layer: Layer, part: Rectangle, last: bool) -> Iterator[Task]:
         """Load what a rectangle reads; all the rest with the layer's last one."""
@@ -192,7 +203,7 @@ def synchronize(schedule: Schedule, network: Network, allocation: Allocation, pa
                     needed[other], memory.last(memory.written[other], writes), memory.last(memory.read[other], writes)
                 )
         if isinstance(task, Rows) and task.tensor is None and task.opcode is Opcode.LOAD:
-            needed[Opcode.STORE] = issued[Opcode.STORE]  # the first half of the copy stands right before
+            needed[Opcode.STORE] = issued[Opcode.STORE]  # the first half of the move stands right before
         waits = Waits(needed[Opcode.LOAD], needed[Opcode.COMPUTE], needed[Opcode.STORE])
         tasks.append(replace(task, waits=waits))
         if task.opcode in issued:

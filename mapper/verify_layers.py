@@ -6,7 +6,7 @@ import numpy as np
 
 from ..hw.isa import Mode
 from ..hw.params import Parameters
-from .layer import Copy, Layer, Network, Residual
+from .layer import Layer, Move, Network, Residual, Runs
 from .tiling import Tiling, passes, rectangles
 
 __all__ = ["verify_network", "verify_tilings"]
@@ -26,8 +26,9 @@ def verify_network(network: Network) -> None:
             raise ValueError(f"image {step.output!r} is defined twice")
         if step.output is not None:
             defined.add(step.output)
-        if isinstance(step, Copy) and network.images[step.image].size != network.images[step.output].size:
-            raise ValueError(f"copy of {step.image!r} to {step.output!r}, which has another size")
+        if isinstance(step, Move):
+            for name, runs in (*zip(step.images, step.stores, strict=True), (step.output, step.load)):
+                _verify_runs(name, network.images[name].size, runs, step.size)
         if isinstance(step, Layer):
             try:
                 _verify_layer(step, network)
@@ -35,6 +36,13 @@ def verify_network(network: Network) -> None:
                 raise ValueError(f"layer {step.name}: {error}") from error
     if unknown := set(network.images) ^ defined:
         raise ValueError(f"image {min(unknown)!r} is listed or defined, but not both")
+
+
+def _verify_runs(image: str, size: int, runs: Runs, room: int) -> None:
+    length, remainder = divmod(size, runs.count)
+    ends = (runs.offset, runs.offset + (runs.count - 1) * runs.pitch)
+    if remainder or min(ends) < 0 or max(ends) + length > room:
+        raise ValueError(f"image {image!r} of {size} bytes: {runs} are not within {room}")
 
 
 def _verify_layer(layer: Layer, network: Network) -> None:

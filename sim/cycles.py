@@ -9,14 +9,17 @@ from dataclasses import dataclass
 
 from ..hw.program import Program
 from .latencies import Latencies, MemoryModel
-from .machine import Machine
+from .machine import COUNTERS, Machine
 
 __all__ = ["Prediction", "predict"]
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """`total` cycles; the cycle in which each instruction finished; cycles by category, which sum to the total."""
+    """`total` cycles; the cycle in which each instruction finished; cycles by category, which sum to the total.
+
+    Several runs count as if each began in the cycle in which the one before it ended.
+    """
 
     total: int
     completions: tuple[int, ...]
@@ -24,5 +27,12 @@ class Prediction:
 
 
 def predict(program: Program, memory: MemoryModel | None = None, latencies: Latencies | None = None) -> Prediction:
-    """Predict a run of a legal program. Raises ``ValueError`` if it would not end."""
-    return Prediction(*Machine(program, memory or MemoryModel(), latencies or Latencies()).run())
+    """Predict all runs of a legal program. Raises ``ValueError`` if one would not end."""
+    total, completions, counters = 0, list[int](), dict.fromkeys(COUNTERS, 0)
+    for part in program.parts:
+        cycles, ends, categories = Machine(part, memory or MemoryModel(), latencies or Latencies()).run()
+        completions += [total + end for end in ends]
+        total += cycles
+        for name, count in categories.items():
+            counters[name] += count
+    return Prediction(total, tuple(completions), counters)

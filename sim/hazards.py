@@ -260,15 +260,20 @@ def find_hazards(program: Program) -> tuple[Hazard, ...]:
     and residual tables that arrive while a COMPUTE still uses the former ones: nothing holds them up at the lanes.
 
     What an instruction knows to be finished: the counts that it waits for, what its engine's earlier instructions
-    waited for, and what those instructions had waited for. Raises ``ValueError`` for tokens that point forward and for
-    addresses outside the scratchpad.
+    waited for, and what those instructions had waited for. A run begins when the one before it is over. Raises
+    ``ValueError`` for tokens that point forward and for addresses outside the scratchpad.
     """
+    runs = zip(program.runs, program.parts, strict=True)
+    return tuple(hazard for run, part in runs for hazard in _of_run(part, run.first))
+
+
+def _of_run(program: Program, offset: int) -> Iterator[Hazard]:
+    """The races of a program of one run; its instructions count from `offset` on."""
     params = program.params
     spaces: dict[Base | None, _Space] = {base: _Space(program.region_bytes(base)) for base in Base}
     spaces[None] = _Space(BANKS * params.bank_words * params.units)
     starts: dict[Opcode, list[dict[Opcode, int]]] = {opcode: [dict.fromkeys(_COUNTED, 0)] for opcode in Opcode}
     weights = _Weights(program)
-    hazards = []
     last_residual = 0
     for index, (opcode, fields) in enumerate(program.decoded()):
         known = dict(starts[opcode][-1])
@@ -285,13 +290,12 @@ def find_hazards(program: Program) -> tuple[Hazard, ...]:
         for space, places, writes in accesses:
             for engine, count, reason in spaces[space].needs(opcode, places, writes):
                 if count > known.get(engine, 0):
-                    hazards.append(Hazard(index, opcode, engine, count, reason))
+                    yield Hazard(offset + index, opcode, engine, count, reason)
         if opcode is Opcode.COMPUTE and fields["residual"]:
             last_residual = len(starts[opcode]) - 1
         if opcode is Opcode.WEIGHTS and fields["stream"] is Stream.TABLES and last_residual > known[Opcode.COMPUTE]:
-            hazards.append(Hazard(index, opcode, Opcode.COMPUTE, last_residual, "overwrites the tables of"))
+            yield Hazard(offset + index, opcode, Opcode.COMPUTE, last_residual, "overwrites the tables of")
         if opcode is Opcode.COMPUTE and _overwrites_itself(fields, params, used):
-            hazards.append(Hazard(index, opcode, opcode, len(starts[opcode]) - 1, "overwrites what is read by"))
+            yield Hazard(offset + index, opcode, opcode, len(starts[opcode]) - 1, "overwrites what is read by")
         for space, places, writes in accesses:
             spaces[space].record(opcode, places, writes, len(starts[opcode]) - 1)
-    return tuple(hazards)

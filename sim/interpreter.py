@@ -58,7 +58,8 @@ def _half(shift: Ints) -> Ints:
 
 
 class Interpreter:
-    """Executes `program` on external `memory` (uint8, changed in place), with a byte address for every base register.
+    """Executes a `program` of one run on external `memory` (uint8, changed in place), with a byte address for every
+    base register.
 
     `hook` is called after every instruction with its number, its opcode and the interpreter. The scratchpad is
     `scratchpad[unit number, byte]`, where unit number = bank * units in a bank + unit address; `written` says which of
@@ -74,6 +75,8 @@ class Interpreter:
         self.params = program.params
         self.memory = memory
         self.bases = memory_map(program) if bases is None else dict(bases)
+        if len(program.runs) != 1:
+            raise ValueError(f"program: {len(program.runs)} runs; each of its parts is interpreted alone")
         if len(self.bases) != BASES:
             raise ValueError(f"bases: expected {BASES} addresses, got {len(self.bases)}")
         self._bank_units = self.params.bank_words * self.params.units

@@ -38,7 +38,7 @@ def make_memory(program: Program, inputs: Mapping[str, npt.NDArray[Any]]) -> tup
         if value is None or value.shape != tensor.shape or value.dtype != np.dtype(tensor.dtype):
             found = "nothing" if value is None else f"{value.dtype} {value.shape}"
             raise ValueError(f"input {tensor.name}: expected {tensor.dtype} {tensor.shape}, got {found}")
-        blobs.append((tensor.base, tensor.offset, value.tobytes()))
+        blobs.append((tensor.base, tensor.offset, tensor.encode(value)))
     for base, offset, blob in blobs:
         start = bases[base] + offset
         memory[start : start + len(blob)] = np.frombuffer(blob, np.uint8)
@@ -48,4 +48,4 @@ def make_memory(program: Program, inputs: Mapping[str, npt.NDArray[Any]]) -> tup
 def read_tensor(memory: Bytes, bases: Mapping[Base, int], tensor: TensorInfo) -> npt.NDArray[Any]:
     """A copy of a tensor in external memory."""
     start = bases[tensor.base] + tensor.offset
-    return memory[start : start + tensor.nbytes].copy().view(tensor.dtype).reshape(tensor.shape)
+    return tensor.decode(memory[start : start + tensor.nbytes].tobytes())

@@ -261,8 +261,8 @@ def run(seed: int, number: int, array: str | None) -> Outcome:
         hosted = [row.op for row in session.program.layers if row.where == "host"]
         case = session.rtl(dict(zip(graph.inputs, layer.inputs, strict=True)))
         wrong = sum(int((case.values[name] != reference[name]).sum()) for name in graph.outputs)
-        assert case.rtl is not None
-        outcome = Outcome(number, draw.drawn, "exact", "", case.rtl.cycles, session.prediction.total)
+        assert case.runs is not None
+        outcome = Outcome(number, draw.drawn, "exact", "", case.cycles, session.prediction.total)
         if wrong or case.mismatches:
             return dataclasses.replace(outcome, status="FAILED", detail=f"{wrong} differ from LiteRT, {case.differences}")
         if hosted:

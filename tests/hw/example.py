@@ -31,7 +31,7 @@ def example(array: str = "4x4", depthwise: bool = False) -> Program:
         scratch_bytes=64,
         layers=layers,
         host_tensors=(
-            HostTensor("p", (1, 80), "int8", 1 / 256, -128),
+            HostTensor("p", (1, 80), "int8", (1 / 256,), (-128,)),
             HostTensor("c", (2,), "int16", data=b"\1\2\3\4"),
             HostTensor("none", (0,), "int8", data=b""),
         ),

@@ -21,6 +21,7 @@ LISTING = """\
 ; = y 1x4x4x5 @1:8 row 8 x 2
     3 S1    STORE   L1 C1             @1:8 row 8 4x4x5 -> output+0x0 1 x 80 bytes, pitch 0
     4       END     L1 C1 S1
+; host SOFTMAX y, c -> p
 """
 
 

@@ -120,7 +120,7 @@ def test_the_verifier_wants_one_end_and_nothing_left() -> None:
     program = example()
     code = program.instructions
     cases: list[tuple[bytes, str]] = [
-        (code[:-64], "the last instruction is not END"),
+        (code[:-64], "instruction 3, the last of a run, is not END"),
         (code + code[-64:], r"instruction 5 \(END\): comes after END"),
         (code[:128] + code[-64:], r"instruction 2 \(END\): wait_compute"),
         (code + b"\1", "instructions: 321 bytes are not a multiple of 64"),
@@ -132,7 +132,7 @@ def test_the_verifier_wants_one_end_and_nothing_left() -> None:
     end = encode(Opcode.END, wait_load=1, wait_compute=0, wait_store=0)
     with pytest.raises(ProgramError, match="2 blocks of the weight stream are left over"):
         verify_program(dataclasses.replace(program, instructions=code[:128] + end))
-    with pytest.raises(ProgramError, match="exactly one run"):
+    with pytest.raises(ProgramError, match="no run has the instructions from 0 on"):
         verify_program(dataclasses.replace(program, steps=()))
 
 

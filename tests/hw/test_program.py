@@ -64,8 +64,8 @@ def test_messages(tmp_path: Path) -> None:
         Program.from_bytes(b"")
     with pytest.raises(ProgramError, match=r"^the program is truncated$"):
         Program.from_bytes(data[:-1])
-    with pytest.raises(ProgramError, match=r"^the program has format version 2; this Tilewright reads version 1$"):
-        Program.from_bytes(data[:8] + struct.pack("<I", 2) + data[12:])
+    with pytest.raises(ProgramError, match=r"^the program has format version 3; this Tilewright reads version 2$"):
+        Program.from_bytes(data[:8] + struct.pack("<I", 3) + data[12:])
     at = data.index(encode(Opcode.END, wait_load=1, wait_compute=1, wait_store=1))
     with pytest.raises(ProgramError, match=r"^the program is altered: checksum of section CODE$"):
         Program.from_bytes(data[:at] + b"\2" + data[at + 1 :])

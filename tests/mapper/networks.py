@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+from tilewright.cli.host_steps import run_steps
 from tilewright.hw.params import Parameters
 from tilewright.hw.program import Program
 from tilewright.mapper.compile import compile_model
@@ -299,12 +300,23 @@ def compile_and_compare(graph: Graph, params: Parameters, *, fuse: bool = True, 
 
 
 def compare(graph: Graph, program: Program, inputs: dict[str, Any]) -> None:
-    """Interpret a program and compare. The accelerator's inputs are the graph's, or what the host makes of them."""
+    """Do a program's steps, its runs in the interpreter, and compare every tensor on chip and outside."""
     expected = evaluate(graph, inputs)
-    memory, bases = make_memory(program, {tensor.name: expected[tensor.name] for tensor in program.inputs})
-    result = Interpreter(program, memory, bases).run()
-    assert set(result.images) == {image.name for image in program.tensors}
-    for name, image in result.images.items():
-        np.testing.assert_array_equal(image.reshape(expected[name].shape), expected[name], err_msg=name)
-    for name, output in result.outputs.items():
-        np.testing.assert_array_equal(output, expected[name], err_msg=name)
+    seen = []
+
+    def accelerate(number: int, part: Program, values: dict[str, Any]) -> dict[str, Any]:
+        result = Interpreter(part, *make_memory(part, values)).run()
+        assert set(result.images) == {image.name for image in part.tensors}
+        for name, image in result.images.items():
+            wanted = expected[name]
+            if wanted.dtype == np.uint8:
+                wanted = (wanted.astype(np.int16) - 128).astype(np.int8)
+            np.testing.assert_array_equal(image.reshape(wanted.shape), wanted, err_msg=name)
+        seen.append(number)
+        return result.outputs
+
+    values = run_steps(program, inputs, accelerate)
+    assert seen == list(range(len(program.runs)))
+    assert set(values) >= set(graph.outputs)
+    for name, value in values.items():
+        np.testing.assert_array_equal(value, expected[name], err_msg=name)

@@ -15,7 +15,7 @@ from .networks import NetworkBuilder, random_graph
 
 
 def allocated(graph, params):
-    network = fuse(legalize(graph, params))
+    network = fuse(legalize(graph, params).networks[0])
     return network, allocate(network, choose_banks(network, tile(network, params)), params)
 
 

@@ -17,7 +17,7 @@ PARAMS = Parameters(rows=16, cols=16)
 
 
 def fused(graph) -> list[tuple[str, ...]]:
-    network = fuse(legalize(graph, PARAMS))
+    network = fuse(legalize(graph, PARAMS).networks[0])
     verify_network(network)
     return [layer.operators for layer in network.layers]
 
@@ -88,7 +88,7 @@ def test_residual_and_activation_avoid_each_other(seed):
         inner = builder.conv(image, 8, 3) if block % 2 else builder.depthwise(builder.conv(image, 8, 1), 3)
         image = builder.add(inner, image) if seed % 2 else builder.add(image, builder.conv(inner, 8, 3))
     graph = builder.graph(image)
-    network = fuse(legalize(graph, PARAMS))
+    network = fuse(legalize(graph, PARAMS).networks[0])
     tilings = tile(network, PARAMS)
     banks = choose_banks(network, tilings)
     residuals = [layer for layer in network.layers if layer.residual is not None]
@@ -104,6 +104,6 @@ def test_fused_depthwise_reads_at_most_three_rows_at_a_time():
     image = builder.conv(builder.input(1, 9, 9, 8), 8, 1)
     graph = builder.graph(builder.add(builder.depthwise(builder.conv(image, 8, 1), (4, 2)), image))
     compilation = compile_steps(graph, PARAMS)
-    layer = next(step for step in compilation.network.steps if isinstance(step, Layer) and step.mode is Mode.DEPTHWISE)
-    assert layer.residual is not None and compilation.tilings[layer.name].group_rows <= 3
+    layer = next(step for step in compilation.runs[0].network.steps if isinstance(step, Layer) and step.mode is Mode.DEPTHWISE)
+    assert layer.residual is not None and compilation.runs[0].tilings[layer.name].group_rows <= 3
     compile_and_compare(graph, PARAMS)

@@ -168,6 +168,6 @@ def test_a_depthwise_residual_with_a_mean():
     total = builder.add(builder.depthwise(builder.conv(image, 8, 3), 3), image)
     graph = with_clamps(builder.graph(builder.average(total, 9)), (-128, 127))
     compilation = compile_steps(graph, PARAMS)
-    last = compilation.network.layers[-1]
+    last = compilation.runs[0].network.layers[-1]
     assert last.pooled is not None and last.residual is not None and last.mode is Mode.DEPTHWISE
     compile_and_compare(graph, PARAMS)

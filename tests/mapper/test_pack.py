@@ -16,10 +16,10 @@ def packed_passes(build, params) -> int:
     builder = NetworkBuilder()
     graph = builder.graph(build(builder))
     compilation = compile_steps(graph, params)
-    (layer,) = compilation.network.layers
+    (layer,) = compilation.runs[0].network.layers
     assert layer.mode is Mode.PACKED
     compile_and_compare(graph, params)
-    return passes(layer, compilation.tilings[layer.name], params)
+    return passes(layer, compilation.runs[0].tilings[layer.name], params)
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_kernel_of_too_many_chunks_stays_dense():
     builder = NetworkBuilder()
     graph = builder.graph(builder.conv(builder.input(1, 70, 40, 1), 2, (60, 31), padding=VALID, stride=8))
     params = Parameters(rows=4, cols=4)
-    assert [layer.mode for layer in compile_steps(graph, params).network.layers] == [Mode.DENSE]
+    assert [layer.mode for layer in compile_steps(graph, params).runs[0].network.layers] == [Mode.DENSE]
     compile_and_compare(graph, params)
 
 
@@ -72,10 +72,10 @@ def test_off_without_the_mode_or_with_a_residual_operand():
     builder = NetworkBuilder()
     image = builder.input(1, 12, 12, 3)
     graph = builder.graph(builder.conv(image, 5, 3))
-    (layer,) = compile_steps(graph, Parameters(rows=16, cols=16, packed=False)).network.layers
+    (layer,) = compile_steps(graph, Parameters(rows=16, cols=16, packed=False)).runs[0].network.layers
     assert layer.mode is Mode.DENSE
     builder = NetworkBuilder()
     image = builder.input(1, 12, 12, 3)
     graph = builder.graph(builder.add(builder.conv(image, 3, 3), image))
-    assert [layer.mode for layer in compile_steps(graph, Parameters(rows=16, cols=16)).network.layers] == [Mode.DENSE]
+    assert [layer.mode for layer in compile_steps(graph, Parameters(rows=16, cols=16)).runs[0].network.layers] == [Mode.DENSE]
     compile_and_compare(graph, Parameters(rows=16, cols=16))

@@ -9,7 +9,7 @@ from tilewright.hw.legality import resolve_wait
 from tilewright.hw.params import Parameters
 from tilewright.mapper.compile import compile_steps
 from tilewright.mapper.describe import external_tensors
-from tilewright.mapper.emit import emit
+from tilewright.mapper.emit import WeightRegion, emit
 from tilewright.mapper.errors import UnsupportedError
 from tilewright.mapper.schedule import Compute, Rows, Schedule, Waits, Weights, synchronize, verify_schedule
 from tilewright.sim.hazards import find_hazards
@@ -45,7 +45,7 @@ def test_bands_of_input_come_just_in_time():
     compilation = compile_steps(two_convolutions(), PARAMS)
     opcodes = [opcode for opcode, _ in compilation.program.decoded()]
     assert opcodes[:3] == [Opcode.LOAD, Opcode.WEIGHTS, Opcode.COMPUTE]
-    tasks = compilation.schedule.tasks
+    tasks = compilation.runs[0].schedule.tasks
     loads = [task for task in tasks if isinstance(task, Rows) and task.opcode is Opcode.LOAD]
     stores = [task for task in tasks if isinstance(task, Rows) and task.opcode is Opcode.STORE]
     assert len(loads) > 3 and [task.first for task in loads] == sorted({task.first for task in loads})
@@ -87,20 +87,21 @@ def test_tokens_wrap():
     builder = NetworkBuilder()
     graph = builder.graph(builder.conv(builder.input(1, 2, 2, 3), 3, 1))
     compilation = compile_steps(graph, PARAMS)
-    tasks = compilation.schedule.tasks
+    tasks = compilation.runs[0].schedule.tasks
     last = tasks[-1]
     assert last.opcode is Opcode.STORE
     weights, compute = (next(task for task in tasks if isinstance(task, kind)) for kind in (Weights, Compute))
     middle = [replace(last, waits=Waits())] * 70_000
     schedule = Schedule((*tasks, *middle, weights, compute, last), 0)
-    schedule = synchronize(schedule, compilation.network, compilation.allocation, PARAMS)
+    schedule = synchronize(schedule, compilation.runs[0].network, compilation.runs[0].allocation, PARAMS)
     verify_schedule(schedule)
-    inputs, outputs = external_tensors(graph, compilation.network)
+    run = compilation.runs[0]
+    inputs, outputs = external_tensors(graph, [run.network])
     tensors = {tensor.name: tensor for tensor in inputs + outputs}
-    code = emit(schedule, compilation.network, compilation.tilings, compilation.allocation, tensors, PARAMS)
+    code = emit(schedule, run.network, run.tilings, run.allocation, tensors, PARAMS, WeightRegion())
     issued = dict.fromkeys(COUNTED, 0)
     for number, task in enumerate(schedule.tasks):
-        opcode, fields = decode(code.instructions[64 * number : 64 * number + 64])
+        opcode, fields = decode(code[64 * number : 64 * number + 64])
         for engine, wait in zip(COUNTED, (task.waits.load, task.waits.compute, task.waits.store), strict=True):
             assert resolve_wait(fields[f"wait_{engine.name.lower()}"], issued[engine]) >= wait
         if opcode in issued:
@@ -109,7 +110,7 @@ def test_tokens_wrap():
 
 
 def test_verifier_objects():
-    schedule = compile_steps(two_convolutions(), PARAMS).schedule
+    schedule = compile_steps(two_convolutions(), PARAMS).runs[0].schedule
     forward = replace(schedule.tasks[0], waits=Waits(compute=1))
     with pytest.raises(ValueError, match="task 0 waits for COMPUTE 1 of 0"):
         verify_schedule(replace(schedule, tasks=(forward, *schedule.tasks[1:])))

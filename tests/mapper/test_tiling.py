@@ -11,7 +11,7 @@ from .networks import SAME, NetworkBuilder
 
 def network_of(build, params):
     builder = NetworkBuilder()
-    return legalize(builder.graph(build(builder)), params)
+    return legalize(builder.graph(build(builder)), params).networks[0]
 
 
 LAYERS = {
