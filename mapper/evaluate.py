@@ -7,27 +7,36 @@ import numpy as np
 import numpy.typing as npt
 
 from ..sim import operators as golden
+from .evaluate_convolutions import evaluate_convolution
+from .evaluate_elementwise import evaluate_elementwise
+from .evaluate_movement import evaluate_movement
 from .ir import (
-    Add,
-    AveragePool2D,
+    ArgMax,
+    ArgMin,
+    BatchMatMul,
     Conv2D,
     DepthwiseConv2D,
     FullyConnected,
     Graph,
-    MaxPool2D,
+    Mean,
     Operator,
-    Reshape,
+    ReduceMax,
+    ReduceMin,
     Softmax,
     Tensor,
+    TransposeConv,
+    UnidirectionalSequenceLstm,
 )
 
 __all__ = ["evaluate", "evaluate_operator"]
 
 Array = npt.NDArray[Any]
+Tensors = Mapping[str, Tensor]
+Values = Mapping[str, Array]
 
 
-def evaluate(graph: Graph, inputs: Mapping[str, Array]) -> dict[str, Array]:
-    """Every tensor of the network for one case, by name: constants, inputs and each operator's output.
+def evaluate(graph: Graph, inputs: Values) -> dict[str, Array]:
+    """Every tensor of the network for one case, by name: constants, inputs and each operator's outputs.
 
     `inputs` holds an array for each of `graph.inputs`, in the tensor's own dtype and shape; anything else is a
     `ValueError`. Bit-exact with ai-edge-litert 2.3.0, `OpResolverType.BUILTIN_REF`.
@@ -43,67 +52,81 @@ def evaluate(graph: Graph, inputs: Mapping[str, Array]) -> dict[str, Array]:
             )
         values[name] = array
     for operator in graph.operators:
-        values[operator.output] = evaluate_operator(operator, graph.tensors, values)
+        values |= evaluate_operator(operator, graph.tensors, values)
     return values
 
 
-def evaluate_operator(operator: Operator, tensors: Mapping[str, Tensor], values: Mapping[str, Array]) -> Array:
-    """One operator's output, from the values of the tensors that it reads."""
-    shape = tensors[operator.output].shape
+def evaluate_operator(operator: Operator, tensors: Tensors, values: Values) -> dict[str, Array]:
+    """What one operator defines, by name, from the values of the tensors that it reads.
+
+    Of `tensors` the operator's own are needed: shape, element type and quantization.
+    """
+    results: tuple[Array, ...]
     match operator:
-        case Conv2D() | DepthwiseConv2D():
-            convolution = golden.conv2d if isinstance(operator, Conv2D) else golden.depthwise_conv2d
-            return convolution(
-                values[operator.input],
-                values[operator.weights],
-                None if operator.bias is None else values[operator.bias],
-                multipliers=np.array(operator.multipliers),
-                shifts=np.array(operator.shifts),
-                stride=operator.stride,
-                dilation=operator.dilation,
-                padding=operator.padding,
-                input_zero_point=tensors[operator.input].zero_point,
-                output_zero_point=tensors[operator.output].zero_point,
-                clamp=operator.clamp,
-            )
-        case FullyConnected():
-            weights = tensors[operator.weights]
-            return golden.fully_connected(
-                values[operator.input],
-                values[operator.weights],
-                None if operator.bias is None else values[operator.bias],
-                scales=np.array(operator.scales),
-                input_zero_point=tensors[operator.input].zero_point,
-                weights_zero_point=0 if weights.per_axis else weights.zero_point,
-                output_zero_point=tensors[operator.output].zero_point,
-                clamp=operator.clamp,
-            ).reshape(shape)
-        case Add():
-            first, second, output = (tensors[name] for name in (operator.first, operator.second, operator.output))
-            return golden.add(
-                values[operator.first],
-                values[operator.second],
-                zero_points=(first.zero_point, second.zero_point, output.zero_point),
-                multipliers=operator.multipliers,
-                shifts=operator.shifts,
-                clamp=operator.clamp,
-            )
-        case AveragePool2D() | MaxPool2D():
-            pool = golden.average_pool_2d if isinstance(operator, AveragePool2D) else golden.max_pool_2d
-            return pool(
-                values[operator.input],
-                kernel=operator.kernel,
-                stride=operator.stride,
-                padding=operator.padding,
-                clamp=operator.clamp,
-            )
-        case Reshape():
-            return golden.reshape(values[operator.input], operator.shape)
-        case Softmax():
-            return golden.softmax(
-                values[operator.input],
+        case Conv2D() | DepthwiseConv2D() | TransposeConv() | FullyConnected() | BatchMatMul():
+            results = (evaluate_convolution(operator, tensors, values),)
+        case Mean() | ReduceMax() | ReduceMin() | ArgMax() | ArgMin() | Softmax():
+            results = (_evaluate_along_axes(operator, tensors, values),)
+        case UnidirectionalSequenceLstm():
+            results = _evaluate_lstm(operator, tensors, values)
+        case _:
+            result = evaluate_elementwise(operator, tensors, values)
+            results = evaluate_movement(operator, tensors, values) if result is None else (result,)
+    return {
+        name: result.reshape(tensors[name].shape) for name, result in zip(operator.outputs, results, strict=True)
+    }
+
+
+def _evaluate_along_axes(
+    operator: Mean | ReduceMax | ReduceMin | ArgMax | ArgMin | Softmax, tensors: Tensors, values: Values
+) -> Array:
+    source, output = values[operator.input], tensors[operator.output]
+    match operator:
+        case Mean():
+            return golden.mean(
+                source,
+                axes=operator.axes,
+                keep_dims=operator.keep_dims,
                 multiplier=operator.multiplier,
                 shift=operator.shift,
-                diff_min=operator.diff_min,
+                zero_points=(tensors[operator.input].zero_point, output.zero_point),
             )
-    raise TypeError(f"no arithmetic for {type(operator).__name__}")
+        case ReduceMax():
+            return np.asarray(source.max(axis=operator.axes, keepdims=operator.keep_dims))
+        case ReduceMin():
+            return np.asarray(source.min(axis=operator.axes, keepdims=operator.keep_dims))
+        case ArgMax():
+            return np.asarray(source.argmax(axis=operator.axis)).astype(output.dtype)
+        case ArgMin():
+            return np.asarray(source.argmin(axis=operator.axis)).astype(output.dtype)
+        case Softmax():
+            return golden.softmax(
+                source, multiplier=operator.multiplier, shift=operator.shift, diff_min=operator.diff_min
+            )
+
+
+def _evaluate_lstm(operator: UnidirectionalSequenceLstm, tensors: Tensors, values: Values) -> tuple[Array, ...]:
+    gates = [
+        golden.Gate(values[weights], values[recurrent], values[bias], *factors)
+        for weights, recurrent, bias, *factors in zip(
+            operator.input_weights,
+            operator.recurrent_weights,
+            operator.biases,
+            operator.input_factors,
+            operator.recurrent_factors,
+            strict=True,
+        )
+    ]
+    source = values[operator.input]
+    outputs, *states = golden.lstm(
+        source.swapaxes(0, 1) if operator.time_major else source,
+        input_gate=gates[-4] if len(gates) == 4 else None,
+        forget_gate=gates[-3],
+        cell_gate=gates[-2],
+        output_gate=gates[-1],
+        zero_points=(tensors[operator.input].zero_point, tensors[operator.output].zero_point),
+        cell_integer_bits=operator.cell_integer_bits,
+        cell_clip=operator.cell_clip,
+        hidden_factor=operator.hidden_factor,
+    )
+    return (outputs.swapaxes(0, 1) if operator.time_major else outputs, *states)

@@ -20,6 +20,8 @@ def lower(operator: Operator, tensors: Tensors, params: Parameters, layout: Call
     The layer's `input` and residual image are tensor names here.
     Raises `UnsupportedError` if the accelerator cannot run the operator.
     """
+    if tensors[operator.output].dtype != "int8":
+        raise refused(operator, f"it computes in {tensors[operator.output].dtype}", "the accelerator computes in int8")
     match operator:
         case Conv2D():
             layer = convolution(operator, tensors)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -44,7 +45,7 @@ class ResidualTables:
 
 
 def find_residual(
-    truth: npt.NDArray[np.int8],
+    truth: npt.NDArray[np.integer[Any]],
     *,
     scales: tuple[float, float, float],
     zero_points: tuple[int, int, int],

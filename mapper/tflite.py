@@ -8,7 +8,8 @@ network.
 import math
 import os
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,9 @@ import numpy as np
 import numpy.typing as npt
 from ai_edge_litert import schema_py_generated as schema
 
-from .errors import ModelError
-from .ir import Graph, Quantization, Tensor
+from .errors import ModelError, UnsupportedError
+from .evaluate import evaluate_operator
+from .ir import Graph, Operator, Quantization, Tensor, Unsupported
 from .tflite_operators import read_operator
 from .tflite_site import Site
 from .verify import verify_graph
@@ -36,12 +38,14 @@ _NUMPY_DTYPES = frozenset(
 _DAMAGE = (struct.error, IndexError, KeyError, ValueError, TypeError, AttributeError, OverflowError, MemoryError)
 
 
-def read_tflite(source: str | os.PathLike[str] | bytes) -> Graph:
-    """Read an int8 `.tflite` model from a path or from its bytes.
+def read_tflite(source: str | os.PathLike[str] | bytes, *, partial: bool = False) -> Graph:
+    """Read an int8 or uint8 `.tflite` model from a path or from its bytes.
 
-    Every tensor is kept, operators keep the model's order and index. Shapes of activations are computed from the
-    operators, as LiteRT does; where the file disagrees the graph's `notes` say so. Raises `ModelError` for a file
-    that is not a sound model, and `UnsupportedError` for the first operator that is unknown, or is not in int8.
+    Every tensor is kept, operators keep the model's order and index; those that only have constants to work on are
+    folded. Shapes of activations are computed from the operators, as LiteRT does; where the file disagrees, and what
+    was folded, the graph's `notes` say. Raises `ModelError` for a file that is not a sound model, and
+    `UnsupportedError` for the first operator that is unknown, or is not in 8 bits. With `partial` an `Unsupported`
+    stands for each such operator: the graph can be looked at, but not run.
     """
     content, origin = _load(source)
     model, subgraph = _decode(content, origin)
@@ -54,20 +58,22 @@ def read_tflite(source: str | os.PathLike[str] | bytes) -> Graph:
     names = list(tensors)
     inputs = _names(subgraph.inputs, names, f"{origin}: inputs of the network")
     outputs = _names(subgraph.outputs, names, f"{origin}: outputs of the network")
-    operators = []
+    operators: list[Operator] = []
     for index, raw in enumerate(subgraph.operators or []):
         kind = _kind(model.operatorCodes or [], raw.opcodeIndex, f"{origin}: operator {index}")
         where = f"{origin}: operator {index} ({kind})"
         read = _optional_names(raw.inputs, names, f"{where}: inputs")
         written = _names(raw.outputs, names, f"{where}: outputs")
-        operator, output = read_operator(Site(index, kind, raw.builtinOptions, read, written, tensors, where))
-        declared = tensors[output.name].shape
-        if output.shape != declared:
-            notes.append(f"{where}: the file gives its output the shape {declared}; it is {output.shape}")
-        tensors[output.name] = output
-        operators.append(operator)
+        hidden = _names(raw.intermediates, names, f"{where}: intermediates")
+        site = Site(index, kind, raw.builtinOptions, read, written, hidden, tensors, where)
+        try:
+            _read_into(site, tensors, operators, notes)
+        except UnsupportedError as error:
+            if not partial or not written:
+                raise
+            operators.append(_unsupported(site, error))
     if not operators:
-        raise ModelError(f"{origin}: the network has no operators; export the model again")
+        raise ModelError(f"{origin}: the network has no operators that depend on its inputs; export the model again")
     name = origin if isinstance(source, bytes) else Path(source).stem
     graph = Graph(name, tensors, tuple(operators), inputs, outputs, tuple(notes))
     try:
@@ -75,6 +81,46 @@ def read_tflite(source: str | os.PathLike[str] | bytes) -> Graph:
     except ValueError as error:
         raise ModelError(f"{origin}: {error}; export the model again") from error
     return graph
+
+
+def _read_into(site: Site, tensors: dict[str, Tensor], operators: list[Operator], notes: list[str]) -> None:
+    """Add an operator, or what it makes of constants."""
+    if site.kind == "SHAPE":
+        output = site.tensors[site.outputs[0]]
+        shape = np.array(site.tensor(0, "input").shape, "int64" if output.dtype == "int64" else "int32")
+        _fold(site, {output.name: shape}, tensors, notes)
+        return
+    operator, outputs = read_operator(site)
+    for output in outputs:
+        declared = tensors[output.name].shape
+        if output.shape != declared:
+            notes.append(f"{site.where}: the file gives its output the shape {declared}; it is {output.shape}")
+        tensors[output.name] = output
+    data = {name: array for name in operator.inputs if (array := tensors[name].data) is not None}
+    if len(data) == len(set(operator.inputs)):
+        _fold(site, evaluate_operator(operator, tensors, data), tensors, notes)
+    else:
+        operators.append(operator)
+
+
+def _fold(site: Site, results: Mapping[str, npt.NDArray[Any]], tensors: dict[str, Tensor], notes: list[str]) -> None:
+    """Make constants of an operator's outputs."""
+    for name, array in results.items():
+        array.flags.writeable = False
+        tensors[name] = replace(tensors[name], shape=array.shape, dtype=str(array.dtype), data=array)
+    notes.append(f"{site.where}: its inputs are constants, so its outputs are; it takes no time")
+
+
+def _unsupported(site: Site, error: UnsupportedError) -> Operator:
+    operands = tuple(name for name in site.inputs if name is not None)
+    return Unsupported(
+        **site.common,
+        operands=operands,
+        others=site.outputs[1:],
+        original=site.kind,
+        reason=error.reason,
+        hint=error.hint,
+    )
 
 
 def _load(source: str | os.PathLike[str] | bytes) -> tuple[bytes, str]:

@@ -5,8 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
+import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from .element_types import BYTES
 from .errors import ModelError, UnsupportedError
 from .ir import Quantization, Tensor
 from .requantize import ACTIVATIONS, activation_range
@@ -24,9 +26,10 @@ _TO_INT8 = "quantize the model to int8: full-integer post-training quantization 
 class Site:
     """One raw operator and its surroundings.
 
-    `options` is the schema's options object or None, absent optional inputs are None in `inputs`, `where` is what
-    messages call the place. What the methods refuse, they refuse as `read_tflite` does: `ModelError` for what is
-    broken, `UnsupportedError` for what is not in int8 or not supported.
+    `options` is the schema's options object or None, absent optional inputs are None in `inputs`, `intermediates` are
+    tensors that only carry quantization, `where` is what messages call the place. What the methods refuse, they refuse
+    as `read_tflite` does: `ModelError` for what is broken, `UnsupportedError` for what is not in 8 bits or not
+    supported.
     """
 
     index: int
@@ -34,6 +37,7 @@ class Site:
     options: Any
     inputs: tuple[str | None, ...]
     outputs: tuple[str, ...]
+    intermediates: tuple[str, ...]
     tensors: Mapping[str, Tensor]
     where: str
 
@@ -68,24 +72,30 @@ class Site:
             self.broken(f"it has no {role}")
         return self.tensors[name]
 
-    def quantization(self, tensor: Tensor, role: str) -> Quantization:
-        """The scales and zero points of an int8 operand, which must be sound."""
-        if tensor.dtype != "int8":
-            self.unsupported(f"{role} {tensor.name!r} is {tensor.dtype}, and must be int8", _TO_INT8)
+    def value(self, tensor: Tensor, role: str) -> Tensor:
+        """An operand of any type that is no state."""
         if tensor.is_variable:
             self.unsupported(f"{role} {tensor.name!r} is a variable", "export the model without state")
-        quantization = tensor.quantization
+        return tensor
+
+    def quantization(self, tensor: Tensor, role: str, dtypes: tuple[str, ...] = BYTES) -> Quantization:
+        """The scales and zero points of an 8-bit operand, which must be sound."""
+        if tensor.dtype not in dtypes:
+            wanted = " or ".join(dtypes)
+            self.unsupported(f"{role} {tensor.name!r} is {tensor.dtype}, and must be {wanted}", _TO_INT8)
+        quantization = self.value(tensor, role).quantization
         if quantization is None:
-            self.unsupported(f"{role} {tensor.name!r} is int8 without a scale", _TO_INT8)
+            self.unsupported(f"{role} {tensor.name!r} is {tensor.dtype} without a scale", _TO_INT8)
         if not all(math.isfinite(scale) and scale >= 0 for scale in quantization.scale):
             self.broken(f"{role} {tensor.name!r} has a scale that is negative or not a number")
-        if not all(-128 <= zero_point <= 127 for zero_point in quantization.zero_point):
-            self.broken(f"{role} {tensor.name!r} has a zero point outside int8")
+        limits = np.iinfo(tensor.dtype)
+        if not all(limits.min <= zero_point <= limits.max for zero_point in quantization.zero_point):
+            self.broken(f"{role} {tensor.name!r} has a zero point outside {tensor.dtype}")
         return quantization
 
-    def activation(self, tensor: Tensor, role: str) -> Tensor:
-        """An int8 operand quantized as a whole, with a scale above 0."""
-        if self.quantization(tensor, role).axis is not None:
+    def activation(self, tensor: Tensor, role: str, dtypes: tuple[str, ...] = BYTES) -> Tensor:
+        """An 8-bit operand quantized as a whole, with a scale above 0."""
+        if self.quantization(tensor, role, dtypes).axis is not None:
             self.unsupported(f"{role} {tensor.name!r} is quantized per axis", "quantize activations per tensor")
         if tensor.scale == 0:
             self.broken(f"{role} {tensor.name!r} has the scale 0")
@@ -99,11 +109,30 @@ class Site:
         """The output, an activation."""
         return self.activation(self.tensors[self.outputs[0]], "output")
 
-    def bias(self) -> str | None:
-        """The optional third operand: int32 constants with zero point 0."""
-        if not self.has_input(2):
+    def operands(self, *roles: str, dtypes: tuple[str, ...] = BYTES) -> list[Tensor]:
+        """The first inputs, activations, called by these roles."""
+        return [self.activation(self.tensor(position, role), role, dtypes) for position, role in enumerate(roles)]
+
+    def integers(self, position: int, role: str) -> tuple[int, ...]:
+        """The numbers of an operand that must be integer constants."""
+        tensor = self.tensor(position, role)
+        if tensor.data is None:
+            self.unsupported(f"its {role} is computed at run time", "export the model with fixed shapes")
+        if tensor.data.dtype.kind not in "iu":
+            self.broken(f"its {role} is {tensor.dtype}, and must be integers")
+        return tuple(int(number) for number in tensor.data.ravel())
+
+    def axis(self, axis: int, rank: int) -> int:
+        """An axis counted from 0."""
+        if not -rank <= axis < rank:
+            self.broken(f"axis {axis} is no axis of {rank} dimensions")
+        return axis % rank
+
+    def bias(self, position: int = 2) -> str | None:
+        """The optional operand at a position: int32 constants with zero point 0."""
+        if not self.has_input(position):
             return None
-        tensor = self.tensor(2, "bias")
+        tensor = self.tensor(position, "bias")
         if tensor.dtype != "int32" or tensor.data is None:
             kind = tensor.dtype if tensor.data is not None else "computed at run time"
             self.unsupported(f"bias {tensor.name!r} is {kind}, and must be int32 constants", _TO_INT8)
@@ -112,13 +141,13 @@ class Site:
         return tensor.name
 
     def clamp(self) -> tuple[int, int]:
-        """The int8 range of the fused activation."""
+        """The range of the fused activation."""
         code = self.option("fusedActivationFunction")
         activation = _ACTIVATION_NAMES.get(code, str(code))
         if activation not in ACTIVATIONS:
             self.unsupported(f"fused activation {activation}", f"use one of {', '.join(ACTIVATIONS)}")
         output = self.output()
-        return activation_range(activation, output.scale, output.zero_point)
+        return activation_range(activation, output.scale, output.zero_point, output.dtype)
 
     def stride(self) -> tuple[int, int]:
         """The stride as (y, x)."""

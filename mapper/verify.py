@@ -2,18 +2,30 @@
 
 from collections.abc import Mapping
 
+from .element_types import check_types
 from .ir import (
     Add,
     AveragePool2D,
+    BatchMatMul,
     Conv2D,
     DepthwiseConv2D,
     FullyConnected,
     Graph,
+    Lookup,
     MaxPool2D,
+    Mean,
+    Mul,
     Operator,
+    Prelu,
+    Quantize,
+    SquaredDifference,
+    Sub,
     Tensor,
+    TransposeConv,
+    UnidirectionalSequenceLstm,
+    Unsupported,
 )
-from .shapes import output_shape
+from .shapes import output_shapes
 
 __all__ = ["verify_graph"]
 
@@ -22,8 +34,8 @@ def verify_graph(graph: Graph) -> None:
     """Raise `ValueError`, naming the tensor or operator, if the graph breaks an invariant.
 
     Tensors stand under their own names, with data and quantization that fit their shape. Each is defined once, by the
-    inputs, as a constant or by one operator, before it is read; outputs are defined. Activations and weights are
-    int8, biases int32. Shapes, requantization factors and clamps fit the operator.
+    inputs, as a constant or by one operator, before it is read; outputs are defined. Element types, shapes,
+    requantization factors, tables and clamps fit the operator.
     """
     for name, tensor in graph.tensors.items():
         _verify_tensor(name, tensor)
@@ -34,7 +46,8 @@ def verify_graph(graph: Graph) -> None:
         for name in operator.inputs:
             if name not in defined:
                 raise ValueError(f"operator {operator.name}: tensor {name!r} is read before anything defines it")
-        _define(defined, operator.output, graph, f"operator {operator.name}")
+        for name in operator.outputs:
+            _define(defined, name, graph, f"operator {operator.name}")
     for name in graph.outputs:
         if name not in defined:
             raise ValueError(f"output {name!r} of the network is never defined")
@@ -73,29 +86,52 @@ def _verify_tensor(name: str, tensor: Tensor) -> None:
 
 
 def _verify_operator(operator: Operator, tensors: Mapping[str, Tensor]) -> None:
-    for role in operator.READS:
-        name = getattr(operator, role)
-        if name is None:
-            continue
-        wanted = "int32" if role == "bias" else "int8"
-        if tensors[name].dtype != wanted:
-            raise ValueError(f"{role} {name!r} is {tensors[name].dtype}, and must be {wanted}")
-    output = tensors[operator.output]
-    if output.dtype != "int8":
-        raise ValueError(f"output {output.name!r} is {output.dtype}, and must be int8")
-    shape = output_shape(operator, tensors)
-    if output.shape != shape:
-        raise ValueError(f"output {output.name!r} has shape {output.shape}, and must have {shape}")
+    if isinstance(operator, Unsupported):
+        return
+    check_types(operator, tensors)
+    shapes = output_shapes(operator, tensors)
+    for name, shape in zip(operator.outputs, shapes, strict=True):
+        if tensors[name].shape != shape:
+            raise ValueError(f"output {name!r} has shape {tensors[name].shape}, and must have {shape}")
+    limits = _range(tensors[operator.output].dtype)
     match operator:
-        case Conv2D() | DepthwiseConv2D() | FullyConnected():
-            _verify_factors(operator.multipliers, operator.shifts, shape[-1])
-        case Add():
+        case Conv2D() | DepthwiseConv2D() | FullyConnected() | TransposeConv():
+            _verify_factors(operator.multipliers, operator.shifts, shapes[0][-1])
+        case Add() | Sub() | SquaredDifference():
             _verify_factors(operator.multipliers, operator.shifts, 3)
+        case Prelu():
+            _verify_factors(operator.multipliers, operator.shifts, 2)
+        case Mul() | BatchMatMul() | Mean():
+            _verify_factors((operator.multiplier,), (operator.shift,), 1)
+        case UnidirectionalSequenceLstm():
+            factors = (*operator.input_factors, *operator.recurrent_factors, operator.hidden_factor)
+            multipliers, shifts = zip(*factors, strict=True)
+            _verify_factors(multipliers, shifts, len(factors))
+            if not 0 <= operator.cell_integer_bits <= 4:
+                raise ValueError(f"a cell state with {operator.cell_integer_bits} integer bits, not 0 to 4")
+        case Lookup(table=tuple(table)) | Quantize(table=tuple(table)):
+            if len(table) != 256 or not all(limits[0] <= entry <= limits[1] for entry in table):
+                raise ValueError(f"its table is not 256 entries from {limits[0]} to {limits[1]}")
     match operator:
-        case Conv2D() | DepthwiseConv2D() | FullyConnected() | Add() | AveragePool2D() | MaxPool2D():
+        case (
+            Conv2D()
+            | DepthwiseConv2D()
+            | FullyConnected()
+            | TransposeConv()
+            | Add()
+            | Sub()
+            | Mul()
+            | AveragePool2D()
+            | MaxPool2D()
+        ):
             low, high = operator.clamp
-            if not -128 <= low <= high <= 127:
-                raise ValueError(f"clamp {operator.clamp} is not a range within -128 to 127")
+            if not limits[0] <= low <= high <= limits[1]:
+                raise ValueError(f"clamp {operator.clamp} is not a range within {limits[0]} to {limits[1]}")
+
+
+def _range(dtype: str) -> tuple[int, int]:
+    """The numbers that an 8-bit type holds."""
+    return (0, 255) if dtype == "uint8" else (-128, 127)
 
 
 def _verify_factors(multipliers: tuple[int, ...], shifts: tuple[int, ...], channels: int) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 __all__ = [
+    "INT8",
     "INT32_MAX",
     "INT32_MIN",
     "multiply_by_quantized_multiplier",
@@ -22,6 +23,7 @@ __all__ = [
     "quantize_multiplier",
     "requantize",
     "requantize_float",
+    "round_half_away",
     "rounding_divide_by_pot",
     "saturating_left_shift",
     "saturating_rounding_doubling_high_mul",
@@ -30,6 +32,8 @@ __all__ = [
 
 INT32_MIN = -(1 << 31)
 INT32_MAX = (1 << 31) - 1
+INT8 = (-128, 127)
+"""The inclusive range of int8."""
 
 IntArray = npt.NDArray[np.integer[Any]]
 Int64Array = npt.NDArray[np.int64]
@@ -112,32 +116,40 @@ def multiply_by_quantized_multiplier_single(
     return rounded
 
 
+def round_half_away(x: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Floats to the nearest whole number, ties away from zero, as C's `round` does; in their own precision."""
+    magnitude = np.floor(np.abs(x))
+    magnitude += np.abs(x) - magnitude >= 0.5
+    return np.copysign(magnitude, x)
+
+
 def requantize(
     accumulators: IntArray,
     multipliers: npt.ArrayLike,
     shifts: npt.ArrayLike,
     zero_point: int,
-    clamp: tuple[int, int],
-) -> npt.NDArray[np.int8]:
-    """int32 accumulators [..., channels] to int8, rounding twice; one multiplier and shift per channel, or one for all.
+    clamp: tuple[int, int] = INT8,
+    dtype: npt.DTypeLike = np.int8,
+) -> IntArray:
+    """int32 accumulators [..., channels] to 8 bits, rounding twice; one multiplier and shift per channel, or for all.
 
-    `clamp` is the inclusive int8 range of the fused activation.
+    `clamp` is the inclusive range of the result, within `dtype`.
     """
     scaled = multiply_by_quantized_multiplier(accumulators, multipliers, shifts) + zero_point
-    return np.clip(scaled, *clamp).astype(np.int8)
+    return np.clip(scaled, *clamp).astype(dtype)
 
 
 def requantize_float(
-    accumulators: IntArray, scales: npt.ArrayLike, zero_point: int, clamp: tuple[int, int]
-) -> npt.NDArray[np.int8]:
-    """int32 accumulators [..., channels] to int8 through float64: `round(accumulator * scale) + zero_point`, clamped.
+    accumulators: IntArray,
+    scales: npt.ArrayLike,
+    zero_point: int,
+    clamp: tuple[int, int] = INT8,
+    dtype: npt.DTypeLike = np.int8,
+) -> IntArray:
+    """int32 accumulators [..., channels] to 8 bits through float64: `round(accumulator * scale) + zero_point`, clamped.
 
     Rounds half away from zero, as C's `round` does. `scales` holds one float64 per channel, or one for all. LiteRT's
     reference FULLY_CONNECTED has worked this way since April 2025 (`reference/integer_ops/fully_connected.h`).
     """
     real = np.asarray(accumulators, np.float64) * np.asarray(scales, np.float64)
-    magnitude = np.floor(np.abs(real))
-    magnitude += np.abs(real) - magnitude >= 0.5
-    rounded = np.copysign(magnitude, real) + zero_point
-    clamped: npt.NDArray[np.int8] = np.clip(rounded, *clamp).astype(np.int8)
-    return clamped
+    return np.clip(round_half_away(real) + zero_point, *clamp).astype(dtype)

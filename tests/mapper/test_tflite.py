@@ -85,7 +85,7 @@ def test_a_convolution_is_read_with_everything_resolved():
     assert operator.inputs == ("image", "weights", "bias")
 
 
-@pytest.mark.parametrize("dtype", ["float32", "uint8", "int16"])
+@pytest.mark.parametrize("dtype", ["float32", "int16"])
 def test_other_element_types_are_unsupported(dtype):
     builder = one_convolution()
     builder.subgraph.tensors[0].type = getattr(schema.TensorType, dtype.upper())
@@ -100,9 +100,9 @@ def test_other_element_types_are_unsupported(dtype):
 def test_an_unknown_operator_is_named_by_the_larger_of_its_two_codes():
     builder = ModelBuilder()
     source = builder.input((1, 4), 1.0)
-    output = builder.operator("DEQUANTIZE", [source], builder.tensor((1, 4), dtype="float32"))
+    output = builder.operator("BUCKETIZE", [source], builder.tensor((1, 4), dtype="int32"))
     content = builder.build(output)
-    with pytest.raises(UnsupportedError, match="DEQUANTIZE at operator 0"):
+    with pytest.raises(UnsupportedError, match="BUCKETIZE at operator 0"):
         read_tflite(content)
     # Models older than the field of four bytes have only the field of one byte, and the other way round.
     for absent in ("builtinCode", "deprecatedBuiltinCode"):
