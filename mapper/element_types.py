@@ -11,7 +11,6 @@ from .ir import (
     Concatenation,
     DepthToSpace,
     Dequantize,
-    Elu,
     Exp,
     Gather,
     Log,
@@ -57,7 +56,7 @@ _MOVEMENT = (
     Gather,
     Concatenation,
 )
-_INT8_ONLY = (SquaredDifference, Rsqrt, Abs, Exp, Log, Elu, BatchMatMul, UnidirectionalSequenceLstm)
+_INT8_ONLY = (SquaredDifference, Rsqrt, Abs, Exp, Log, BatchMatMul, UnidirectionalSequenceLstm)
 
 
 def check_types(operator: Operator, tensors: Mapping[str, Tensor]) -> None:

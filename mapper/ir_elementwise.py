@@ -12,7 +12,6 @@ __all__ = [
     "Add",
     "Cast",
     "Dequantize",
-    "Elu",
     "Exp",
     "HardSwish",
     "LeakyRelu",
@@ -141,12 +140,6 @@ class Abs(Lookup):
     """The size of an element; int8."""
 
     KIND = "ABS"
-
-
-class Elu(Lookup):
-    """x, and exp(x) - 1 below zero; int8."""
-
-    KIND = "ELU"
 
 
 class Exp(Lookup):

@@ -83,7 +83,7 @@ def rsqrt(source: Tensor, output: Tensor) -> Table:
 
 
 def through_float(kind: str, source: Tensor, output: Tensor) -> Table:
-    """LOGISTIC, TANH, EXP, LOG, ELU: a function of real numbers."""
+    """LOGISTIC, TANH, EXP, LOG: a function of real numbers."""
     return tables.float_table(_function(kind, output), source.dtype, (source.scale, output.scale), _points(source, output))
 
 
@@ -94,8 +94,6 @@ def _function(kind: str, output: Tensor) -> FloatFunction:
     if kind == "LOG":
         least = np.float32((-128 - output.zero_point) * np.float32(output.scale))
         return lambda x: np.where(x > 0, _single(np.log, np.where(x > 0, x, 1)), least)
-    if kind == "ELU":
-        return lambda x: np.where(x < 0, _single(np.expm1, x), x)
     functions: dict[str, Any] = {"TANH": np.tanh, "EXP": np.exp}
     return lambda x: _single(functions[kind], x)
 

@@ -85,7 +85,7 @@ def float_table(
     scales: tuple[float, float],
     zero_points: Pair,
 ) -> Table:
-    """LOGISTIC, TANH, EXP, LOG, ELU: a float32 function of float32 numbers between dequantization and quantization."""
+    """LOGISTIC, TANH, EXP, LOG: a float32 function of float32 numbers between dequantization and quantization."""
     real = np.float32(scales[0]) * (_elements(dtype) - zero_points[0]).astype(np.float32)
     inverse = np.float32(1) / np.float32(scales[1])
     rounded = round_half_away(function(real).astype(np.float32) * inverse)

@@ -18,8 +18,26 @@ _NUMPY_TYPES = {
     "uint8": schema.TensorType.UINT8,
     "int16": schema.TensorType.INT16,
     "int32": schema.TensorType.INT32,
+    "int64": schema.TensorType.INT64,
+    "bool": schema.TensorType.BOOL,
     "float32": schema.TensorType.FLOAT32,
 }
+
+
+_FIRST_VERSION = (
+    "DEPTH_TO_SPACE",
+    "EXPAND_DIMS",
+    "HARD_SWISH",
+    "PRELU",
+    "RELU_0_TO_1",
+    "RELU_N1_TO_1",
+    "SHAPE",
+    "SQUEEZE",
+    "UNIDIRECTIONAL_SEQUENCE_LSTM",
+)
+_THIRD_VERSION = ("BATCH_MATMUL", "CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV")
+_VERSIONS = {"FULLY_CONNECTED": 4} | dict.fromkeys(_FIRST_VERSION, 1) | dict.fromkeys(_THIRD_VERSION, 3)
+"""Versions of operators with int8, where it is not 2."""
 
 
 class ModelBuilder:
@@ -40,6 +58,7 @@ class ModelBuilder:
         dtype: str = "int8",
         data: np.ndarray | None = None,
         name: str | None = None,
+        variable: bool = False,
     ) -> int:
         """A tensor; constant if it has `data`. `scale` and `zero_point` may be one or one per index of `axis`."""
         index = len(self.subgraph.tensors)
@@ -62,12 +81,13 @@ class ModelBuilder:
                 buffer=buffer,
                 name=name or f"t{index}",
                 quantization=quantization,
+                isVariable=variable,
                 hasRank=True,
             )
         )
         return index
 
-    def input(self, shape: Sequence[int], scale: float, zero_point: int = 0, **extra: Any) -> int:
+    def input(self, shape: Sequence[int], scale: float | None, zero_point: int = 0, **extra: Any) -> int:
         index = self.tensor(shape, scale, zero_point, **extra)
         self.subgraph.inputs.append(index)
         return index
@@ -76,11 +96,23 @@ class ModelBuilder:
         return self.tensor(data.shape, scale, dtype=str(data.dtype), data=data, **extra)
 
     def operator(self, kind: str, inputs: Sequence[int], output: int, options: Any = None) -> int:
-        """An operator of a builtin kind; returns its output tensor."""
+        """An operator of a builtin kind with one output; returns its output tensor."""
+        return self.operators(kind, inputs, [output], options)[0]
+
+    def operators(
+        self,
+        kind: str,
+        inputs: Sequence[int],
+        outputs: Sequence[int],
+        options: Any = None,
+        intermediates: Sequence[int] | None = None,
+    ) -> list[int]:
+        """An operator with any number of outputs; returns its output tensors."""
         code = getattr(schema.BuiltinOperator, kind)
-        version = 3 if kind in ("CONV_2D", "DEPTHWISE_CONV_2D") else 4 if kind == "FULLY_CONNECTED" else 2
         self.model.operatorCodes.append(
-            schema.OperatorCodeT(deprecatedBuiltinCode=min(code, 127), builtinCode=code, version=version)
+            schema.OperatorCodeT(
+                deprecatedBuiltinCode=min(code, 127), builtinCode=code, version=_VERSIONS.get(kind, 2)
+            )
         )
         options_type = 0
         if options is not None:
@@ -89,12 +121,13 @@ class ModelBuilder:
             schema.OperatorT(
                 opcodeIndex=len(self.model.operatorCodes) - 1,
                 inputs=list(inputs),
-                outputs=[output],
+                outputs=list(outputs),
                 builtinOptionsType=options_type,
                 builtinOptions=options,
+                intermediates=intermediates,
             )
         )
-        return output
+        return list(outputs)
 
     def build(self, *outputs: int) -> bytes:
         """The finished file."""
@@ -105,7 +138,7 @@ class ModelBuilder:
 
 
 def reference_tensors(model: bytes | str, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """Run one case on LiteRT's reference kernels; every tensor of the model, by index."""
+    """Run one case on LiteRT's reference kernels; every tensor of the model, by index, and the kernels' own behind them."""
     source = {"model_content": model} if isinstance(model, bytes) else {"model_path": model}
     interpreter = Interpreter(
         **source,
