@@ -44,6 +44,9 @@ def read_strided_slice(site: Site) -> Operator:
     left = rank - (entries - new - ellipses)
     if ellipses > 1 or left < 0:
         site.broken(f"its {entries} entries do not fit an input of shape {source.shape}")
+    if ellipses and new:
+        # LiteRT and TensorFlow disagree here.
+        site.unsupported("it has an ellipsis and a new axis", "slice first, and reshape then")
     picks, dimension = _Picks(), 0
     for entry in range(entries):
         if marked("ellipsis", entry):

@@ -123,7 +123,7 @@ def test_slice(seed, shape, data):
 def test_strided_slice(seed, shape, entries, masks, ellipsis, data):
     begin_mask, end_mask, new, shrink = (mask & (1 << entries) - 1 for mask in masks)
     ellipsis_mask = 0 if ellipsis is None or ellipsis >= entries else 1 << ellipsis
-    new &= ~ellipsis_mask
+    new = 0 if ellipsis_mask else new
     shrink &= ~new & ~ellipsis_mask
     begin_mask, end_mask = begin_mask & ~shrink, end_mask & ~shrink
     indexing = [entry for entry in range(entries) if not (new | ellipsis_mask) >> entry & 1]
