@@ -15,8 +15,11 @@ _PROGRAM_START = b"\x89TWP"
 _SHIPPED = {"digits": digits.MODEL}
 
 
-def open_model(name: str) -> Graph | Program:
-    """Read a model or a program. Raises `CommandError`, `ModelError`, `ProgramError` or `UnsupportedError`."""
+def open_model(name: str, *, partial: bool = False) -> Graph | Program:
+    """Read a model or a program; `partial` as in `read_tflite`.
+
+    Raises `CommandError`, `ModelError`, `ProgramError` or `UnsupportedError`.
+    """
     path = _SHIPPED.get(name) or Path(name)
     try:
         with path.open("rb") as file:
@@ -26,7 +29,7 @@ def open_model(name: str) -> Graph | Program:
             raise CommandError(f"cannot read {name!r}: not a file name") from None
         raise cannot_read(path, error) from None
     try:
-        return Program.load(path) if start == _PROGRAM_START else read_tflite(path)
+        return Program.load(path) if start == _PROGRAM_START else read_tflite(path, partial=partial)
     except OSError as error:
         raise cannot_read(path, error) from None
 

@@ -17,6 +17,7 @@ from .ir import (
     Tensor,
 )
 from .layer import Load, Network, Store
+from .macs import count_macs
 from .schedule import Compute, Rows, Schedule, Tables, Weights
 
 __all__ = ["external_tensors", "host_steps", "host_tensors", "layer_table", "on_chip_images"]
@@ -90,20 +91,6 @@ def layer_table(graph: Graph, network: Network, schedule: Schedule) -> tuple[Lay
             )
         )
     return tuple(rows)
-
-
-def count_macs(operator: Operator, tensors: Mapping[str, Tensor]) -> int:
-    """Multiplications of a convolution or matrix product, padded positions included; 0 for anything else."""
-    match operator:
-        case Conv2D():
-            _, kernel_y, kernel_x, depth = tensors[operator.weights].shape
-            return tensors[operator.output].size * kernel_y * kernel_x * depth
-        case DepthwiseConv2D():
-            _, kernel_y, kernel_x, _ = tensors[operator.weights].shape
-            return tensors[operator.output].size * kernel_y * kernel_x
-        case FullyConnected():
-            return tensors[operator.output].size * tensors[operator.weights].shape[1]
-    return 0
 
 
 def host_steps(graph: Graph, network: Network) -> tuple[HostStep | AcceleratorRun, ...]:

@@ -37,7 +37,7 @@ def read_operator(site: Site) -> tuple[Operator, tuple[Tensor, ...]]:
     """
     reader = _READERS.get(site.kind)
     if reader is None:
-        site.unsupported("this operator is not known", f"known are {', '.join(sorted(_READERS))}")
+        site.unsupported("this operator is not known", "replace it by other operators, or cut the model there")
     if len(site.outputs) != 1 and (site.kind not in _SEVERAL_OUTPUTS or not site.outputs):
         site.broken(f"it has {len(site.outputs)} outputs instead of 1")
     try:

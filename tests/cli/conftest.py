@@ -64,8 +64,8 @@ def unknown_operator(tmp_path: Path) -> Path:
     builder = ModelBuilder()
     image = builder.input((1, 4, 4, 8), 0.5, 3)
     output = builder.tensor((1, 4, 4, 8), 0.6, 1)
-    builder.operator("HARD_SWISH", [image], output, schema.HardSwishOptionsT())
-    path = tmp_path / "swish.tflite"
+    builder.operator("L2_NORMALIZATION", [image], output, schema.L2NormOptionsT())
+    path = tmp_path / "norm.tflite"
     path.write_bytes(builder.build(output))
     return path
 

@@ -106,13 +106,13 @@ def test_program_for_another_configuration(fails: Fails, tilewright: Tilewright,
 def test_unknown_operator(fails: Fails, tilewright: Tilewright, unknown_operator: Path, tmp_path: Path):
     for arguments in (["check"], ["run", "--array", "4x4"], ["compile", "--array", "4x4", "-o", "out"]):
         line = fails(3, arguments[0], unknown_operator, *arguments[1:])
-        assert line.startswith("unsupported: HARD_SWISH at ")
+        assert line.startswith("unsupported: L2_NORMALIZATION at ")
     _, hint = tilewright("run", unknown_operator, "--array", "4x4").stderr.splitlines()
     assert hint.startswith("hint: ")
     tilewright("check", unknown_operator, "--json", "check.json")
     report = json.loads((tmp_path / "check.json").read_text())
     assert not report["runs"]
-    assert report["unsupported"][0]["op"] == "HARD_SWISH"
+    assert report["unsupported"][0]["op"] == "L2_NORMALIZATION"
 
 
 def test_model_that_does_not_fit(fails: Fails, too_large: Path):

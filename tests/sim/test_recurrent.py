@@ -84,7 +84,7 @@ def test_lstm(seed, sequence, cells, points, cifg, time_major, cell_bits, clip, 
     (source,) = graph.inputs
     case = random_elements(rng, graph.tensors[source].shape, "int8")
     values = evaluate(graph, {source: case})
-    expected = dict(zip(graph.tensors, reference_tensors(model, [case]), strict=False))
+    expected = dict(zip(graph.tensors, reference_tensors(model, [case]), strict=True))
     (operator,) = graph.operators
     # The intermediates have no elements; everything else is compared, both states included.
     assert set(graph.tensors) - set(values) == {f"t{index}" for index in range(len(graph.tensors) - 5, len(graph.tensors))}
