@@ -85,10 +85,16 @@ def float_table(
     scales: tuple[float, float],
     zero_points: Pair,
 ) -> Table:
-    """LOGISTIC, TANH, EXP, LOG: a float32 function of float32 numbers between dequantization and quantization."""
-    real = np.float32(scales[0]) * (_elements(dtype) - zero_points[0]).astype(np.float32)
-    inverse = np.float32(1) / np.float32(scales[1])
-    rounded = round_half_away(function(real).astype(np.float32) * inverse)
+    """LOGISTIC, TANH, EXP, LOG: a float32 function of float32 numbers between dequantization and quantization.
+
+    `ValueError` for an output scale below 2**-126.
+    """
+    if scales[1] < np.finfo(np.float32).tiny:
+        raise ValueError(f"the output scale {scales[1]} has no reciprocal in float32")
+    with np.errstate(over="ignore", invalid="ignore"):
+        real = np.float32(scales[0]) * (_elements(dtype) - zero_points[0]).astype(np.float32)
+        inverse = np.float32(1) / np.float32(scales[1])
+        rounded = round_half_away(function(real).astype(np.float32) * inverse)
     return _table(rounded + np.float32(zero_points[1]), dtype)
 
 
