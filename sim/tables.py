@@ -5,6 +5,7 @@ type. Zero points and multipliers are (input, output) or as the argument says; s
 shifts. Bit-exact with ai-edge-litert 2.3.0, `OpResolverType.BUILTIN_REF`.
 """
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -122,6 +123,7 @@ def rsqrt_table(zero_points: Pair, multiplier: int, shift: int) -> Table:
     return _table(results, "int8")
 
 
+@functools.cache
 def _inverse_root(x: int) -> Pair:
     """`2**20 / sqrt(x)` of an integer from 1 to 255 as (multiplier, shift): five Newton steps in Q3.28."""
     if x == 1:
