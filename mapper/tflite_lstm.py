@@ -10,6 +10,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from ..sim.arithmetic import quantize_multiplier
 from .ir import Operator, Tensor, UnidirectionalSequenceLstm
+from .requantize import float32_factor
 from .tflite_site import Site
 
 __all__ = ["read_lstm"]
@@ -24,7 +25,7 @@ _HINT = "Tilewright runs the plain int8 LSTM with an int16 cell state, as the Te
 _HIDDEN = 4
 """Of the intermediate tensors, the one that quantizes the hidden value."""
 
-_GATE_SCALE = np.float32(2.0**-12)
+_GATE_SCALE = 2.0**-12
 """Gates before their activations are in Q3.12."""
 
 
@@ -81,16 +82,16 @@ def _check_states(site: Site, hidden: Tensor, cell: Tensor) -> None:
     output = site.output()
     if hidden.dtype != "int8" or cell.dtype != "int16" or not (hidden.quantization and cell.quantization):
         site.unsupported(f"its states are {hidden.dtype} and {cell.dtype}, and must be quantized int8 and int16", _HINT)
-    if hidden.zero_point != output.zero_point or hidden.scale == 0 or cell.scale == 0:
+    if hidden.zero_point != output.zero_point or not 0 < hidden.scale < math.inf:
         site.unsupported("its output state is quantized otherwise than its output", _HINT)
     # The kernel wants a power of two within 1e-3 of its logarithm, and its tables end at 4 integer bits.
-    exact = math.log2(cell.scale)
-    if abs(exact - round(exact)) >= 1e-3 or not 0 <= round(exact) + 15 <= 4:
+    exact = math.log2(cell.scale) if 0 < cell.scale < math.inf else math.nan
+    if math.isnan(exact) or abs(exact - round(exact)) >= 1e-3 or not 0 <= round(exact) + 15 <= 4:
         site.unsupported(f"its cell state has the scale {cell.scale}", "use a power of two from 2**-15 to 2**-11")
 
 
 def _gate_factor(weights: Tensor, scale: float) -> tuple[int, int]:
-    return quantize_multiplier(float(np.float32(weights.scale) * np.float32(scale) / _GATE_SCALE))
+    return float32_factor(weights.scale, scale, divisor=_GATE_SCALE)
 
 
 def _hidden_factor(site: Site, hidden: Tensor) -> tuple[int, int]:
@@ -107,4 +108,5 @@ def _cell_clip(site: Site, cell: Tensor) -> int:
     clip = float(site.option("cellClip"))
     if not clip > 0:
         return 0
-    return int(min(np.float32(clip) / np.float32(cell.scale), np.float32(32767)))
+    # The kernel cuts off the quotient in float32.
+    return int(np.float32(min(clip / cell.scale, 32767.0)))

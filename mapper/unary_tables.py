@@ -57,10 +57,9 @@ def leaky_relu(source: Tensor, output: Tensor, alpha: float) -> Table:
 def hard_swish(source: Tensor, output: Tensor) -> Table:
     """HARD_SWISH; `ValueError` if the scales lie too far from each other or from 3 for its 16 bits."""
     fine = np.float32(1 / 128) * np.float32(source.scale)
-    factors = [
-        quantize_multiplier(float(fine / np.float32(output.scale))),
-        quantize_multiplier(float(fine / np.float32(np.float32(3) / np.float32(32768)))),
-    ]
+    with np.errstate(over="ignore"):
+        quotients = (fine / np.float32(output.scale), fine / (np.float32(3) / np.float32(32768)))
+    factors = [quantize_multiplier(float(quotient)) for quotient in quotients]
     if not -15 <= factors[0][1] <= 0 or not -15 <= factors[1][1] <= 15:
         raise ValueError(f"scales {source.scale} and {output.scale} leave the range of its 16-bit arithmetic")
     narrow = [(min((multiplier + (1 << 15)) >> 16, (1 << 15) - 1), shift) for multiplier, shift in factors]

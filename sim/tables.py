@@ -5,6 +5,7 @@ type. Zero points and multipliers are (input, output) or as the argument says; s
 shifts. Bit-exact with ai-edge-litert 2.3.0, `OpResolverType.BUILTIN_REF`.
 """
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -85,10 +86,16 @@ def float_table(
     scales: tuple[float, float],
     zero_points: Pair,
 ) -> Table:
-    """LOGISTIC, TANH, EXP, LOG: a float32 function of float32 numbers between dequantization and quantization."""
-    real = np.float32(scales[0]) * (_elements(dtype) - zero_points[0]).astype(np.float32)
-    inverse = np.float32(1) / np.float32(scales[1])
-    rounded = round_half_away(function(real).astype(np.float32) * inverse)
+    """LOGISTIC, TANH, EXP, LOG: a float32 function of float32 numbers between dequantization and quantization.
+
+    `ValueError` for an output scale below 2**-126.
+    """
+    if scales[1] < np.finfo(np.float32).tiny:
+        raise ValueError(f"the output scale {scales[1]} has no reciprocal in float32")
+    with np.errstate(over="ignore", invalid="ignore"):
+        real = np.float32(scales[0]) * (_elements(dtype) - zero_points[0]).astype(np.float32)
+        inverse = np.float32(1) / np.float32(scales[1])
+        rounded = round_half_away(function(real).astype(np.float32) * inverse)
     return _table(rounded + np.float32(zero_points[1]), dtype)
 
 
@@ -116,6 +123,7 @@ def rsqrt_table(zero_points: Pair, multiplier: int, shift: int) -> Table:
     return _table(results, "int8")
 
 
+@functools.cache
 def _inverse_root(x: int) -> Pair:
     """`2**20 / sqrt(x)` of an integer from 1 to 255 as (multiplier, shift): five Newton steps in Q3.28."""
     if x == 1:

@@ -268,7 +268,8 @@ def test_evaluate_refuses_inputs_that_do_not_fit():
 def test_what_constants_make_is_folded():
     builder = ModelBuilder()
     image = builder.input((2, 3, 4), 0.5, 1)
-    shape = builder.operator("SHAPE", [image], builder.tensor((3,), dtype="int32"), schema.ShapeOptionsT(outType=schema.TensorType.INT32))
+    options = schema.ShapeOptionsT(outType=schema.TensorType.INT32)
+    shape = builder.operator("SHAPE", [image], builder.tensor((3,), dtype="int32"), options)
     bounds = [builder.constant(np.array([value], np.int32)) for value in (1, 2, 1)]
     slice_options = schema.StridedSliceOptionsT(shrinkAxisMask=1)
     rows = builder.operator("STRIDED_SLICE", [shape, *bounds], builder.tensor((), dtype="int32"), slice_options)

@@ -4,7 +4,21 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tilewright.mapper.ir import Conv2D, Graph, MaxPool2D, Quantization, Tensor
+from tilewright.mapper.ir import (
+    Conv2D,
+    Dequantize,
+    Graph,
+    MaxPool2D,
+    Mean,
+    Operator,
+    Quantization,
+    Quantize,
+    Slice,
+    Split,
+    Tanh,
+    Tensor,
+    Transpose,
+)
 from tilewright.mapper.verify import verify_graph
 
 WHOLE = Quantization((0.5,), (3,))
@@ -55,6 +69,42 @@ def with_operator(position: int, **changes) -> Graph:
     operators = list(graph.operators)
     operators[position] = replace(operators[position], **changes)
     return replace(graph, operators=tuple(operators))
+
+
+def one_operator(kind: type[Operator], output: Tensor, *others: Tensor, **fields) -> Graph:
+    """A network of one operator that reads an int8 image [2, 4]."""
+    image = Tensor("image", (2, 4), "int8", WHOLE)
+    operator = kind(index=0, name=f"0:{kind.KIND}", output=output.name, input="image", **fields)
+    tensors = {tensor.name: tensor for tensor in (image, output, *others)}
+    return Graph("one", tensors, (operator,), ("image",), (output.name,))
+
+
+ROW = Tensor("row", (1, 4), "int8", WHOLE)
+SAME = Tensor("same", (2, 4), "int8", WHOLE)
+
+
+@pytest.mark.parametrize(
+    ("graph", "message"),
+    [
+        (one_operator(Tanh, SAME, table=(0,) * 255), "its table is not 256 entries from -128 to 127"),
+        (one_operator(Tanh, SAME, table=(128,) * 256), "its table is not 256 entries"),
+        (one_operator(Tanh, replace(SAME, dtype="uint8"), table=(0,) * 256), "'same' is uint8, and must be int8"),
+        (one_operator(Split, ROW, axis=0, sizes=(1, 1), others=("row",)), "tensor 'row' is already defined"),
+        (
+            one_operator(Split, ROW, replace(ROW, name="rest"), axis=0, sizes=(1, 2), others=("rest",)),
+            "do not make up axis 0",
+        ),
+        (one_operator(Mean, ROW, axes=(0,), keep_dims=True, multiplier=1 << 30, shift=-32), "shift is outside"),
+        (one_operator(Mean, ROW, axes=(2,), keep_dims=True, multiplier=1 << 30, shift=0), "are not axes of the shape"),
+        (one_operator(Slice, ROW, begin=(2, 0), size=(1, 4)), "leaves the shape"),
+        (one_operator(Transpose, SAME, permutation=(0, 0)), "permutation"),
+        (one_operator(Dequantize, SAME), "'same' is int8, and must be float32"),
+        (one_operator(Quantize, SAME, table=None), "input 'image' is int8, and must be float32"),
+    ],
+)
+def test_other_operators_are_checked_too(graph, message):
+    with pytest.raises(ValueError, match=message):
+        verify_graph(graph)
 
 
 def test_a_sound_graph_passes():
