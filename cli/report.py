@@ -33,7 +33,8 @@ class Report:
 
     `cycles` are those of the slowest case; without a simulation they are None, or the predicted ones with the engine
     `cycles`. Host operators are outside them. `start_cycles` go by until the first rows of the input are on chip,
-    `end_cycles` after the last layer's last result; these and the layers' cycles sum to the total.
+    `end_cycles` after the last layer's last result; these and the layers' cycles sum to the total. A board counts only the
+    total, with a clock of `clock_hz`.
     """
 
     model: str
@@ -55,6 +56,7 @@ class Report:
     simulated_cycles_per_second: float | None
     counters: Mapping[str, int] | None
     memory: Mapping[str, int]
+    clock_hz: int | None
     layers: tuple[LayerRow, ...]
 
     def to_json(self) -> dict[str, Any]:
@@ -98,6 +100,9 @@ def make_report(session: Session, engine: str, cases: Sequence[Case]) -> Report:
     elif slowest is not None and slowest.rtl is not None:
         cycles, counted, counters = slowest.rtl.cycles, slowest.rtl.counted_cycles, slowest.rtl.counters
         by_layer, start, end = layer_cycles(program, slowest.ends, cycles)
+    if runs_on_board := [case.board for case in cases if case.board is not None]:
+        longest = max(runs_on_board, key=lambda run: run.cycles)
+        cycles, counted, counters = longest.cycles, longest.cycles, longest.counters
     macs = sum(layer.macs for layer in program.layers if layer.where == "accelerator")
     runs = [case.rtl for case in simulated if case.rtl is not None]
     seconds = sum(run.seconds for run in runs)
@@ -122,6 +127,7 @@ def make_report(session: Session, engine: str, cases: Sequence[Case]) -> Report:
         simulated_cycles_per_second=per_second,
         counters=dict(counters) if counters is not None else None,
         memory=asdict(session.memory) | {"axi_bits": params.axi_bits},
+        clock_hz=session.clock_hz,
         layers=tuple(_row(layer, by_layer, predicted, params) for layer in program.layers),
     )
 
@@ -156,6 +162,8 @@ def print_report(report: Report) -> None:
     if report.counters is not None and report.cycles:
         shares = (f"{name} {percent(value / report.cycles)}" for name, value in report.counters.items() if value)
         print_text(f"Cycles: {', '.join(shares)}.")
+    if report.clock_hz is not None and report.cycles is not None:
+        print_text(f"{1e3 * report.cycles / report.clock_hz:.3f} ms at {report.clock_hz / 1e6:g} MHz.")
     if report.simulated_cycles_per_second is not None:
         print_text(f"Simulated {report.simulated_cycles_per_second:,.0f} cycles per second.")
     if report.mismatches is not None:
@@ -211,4 +219,6 @@ def _compared(report: Report) -> str:
     """What was compared with what."""
     if report.engine == "rtl":
         return "every tensor stored, RTL against interpreter against operators"
+    if report.engine == "board":
+        return "the board's outputs against interpreter; every tensor stored, interpreter against operators"
     return "every tensor stored, interpreter against operators"

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..host.driver import Accelerator, Run
 from ..hw.generate import Generated, generate
 from ..hw.isa import ErrorCode
 from ..hw.params import Parameters
@@ -46,13 +47,14 @@ class Case:
 
     `values` has every tensor outside the accelerator by name, the model's outputs among them. `differences` counts
     differing elements by comparison and tensor. `ends` is the cycle in which each instruction finished, `rtl` the
-    simulation's own account; both are absent if nothing was simulated.
+    simulation's own account; both are absent if nothing was simulated. `board` is a run on a board.
     """
 
     values: Mapping[str, Array] = field(default_factory=dict)
     differences: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     ends: Mapping[int, int] = field(default_factory=dict)
     rtl: RtlResult | None = None
+    board: Run | None = None
 
     @property
     def mismatches(self) -> int:
@@ -88,6 +90,8 @@ class Session:
         timing = MemoryModel(latency=options.latency, write_latency=options.write_latency, bandwidth=options.bandwidth)
         self.prediction: Prediction = predict(self.program, timing)
         self._generated: Generated | None = None
+        self.clock_hz: int | None = None
+        """Of the board that cases ran on."""
 
     @property
     def verilog_sha256(self) -> str | None:
@@ -126,6 +130,21 @@ class Session:
         stored = count_differences(expected.outputs, values, expected.outputs)
         differences = dict(golden.differences) | {"RTL against interpreter": _joined(on_chip, stored)}
         return Case(values, differences, instruction_ends(self.program, run.trace), run)
+
+    def on_board(self, accelerator: Accelerator, inputs: Mapping[str, Array]) -> Case:
+        """The answer of an accelerator that has the program loaded, compared with the interpreter."""
+        golden, expected = self._golden(inputs)
+        runs: list[Run] = []
+
+        def accelerate(values: Mapping[str, Array]) -> Mapping[str, Array]:
+            self._step("running on the board")
+            runs.append(accelerator.run(values))
+            return runs[0].outputs
+
+        values = run_steps(self.program, inputs, accelerate)
+        stored = count_differences(expected.outputs, values, expected.outputs)
+        differences = dict(golden.differences) | {"board against interpreter": stored}
+        return Case(values, differences, board=runs[0])
 
     def _golden(self, inputs: Mapping[str, Array]) -> tuple[Case, InterpreterResult]:
         self._step("interpreting")

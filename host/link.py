@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from tilewright.hw.boards.link import HEADER, IDENTITY, LINK_MAGIC, LINK_VERSION, OVERHEAD, REPLY_FLAG, Space, Status
 
 from .framing import FrameReader, frame
-from .port import LinkError, Port
+from .port import LinkError, Port, PortError
 
-__all__ = ["DeviceError", "Identity", "Link", "NoAnswerError", "Request"]
+__all__ = ["DeviceError", "Identity", "Link", "NoAnswerError", "NoDeviceError", "Request"]
 
 _STATUS_TEXTS = {
     Status.BUS: "was answered with an error: no such address",
@@ -24,7 +24,11 @@ Progress = Callable[[int, int], None]
 
 
 class NoAnswerError(LinkError):
-    """Nothing answers, or something else than a Tilewright device of this version."""
+    """The device does not answer any more."""
+
+
+class NoDeviceError(PortError):
+    """No Tilewright device is at the port, or one of another version."""
 
 
 class DeviceError(LinkError):
@@ -79,7 +83,7 @@ class Link:
     """A device on a serial port. ``retries`` counts requests that had to be sent again.
 
     A request is repeated if there is no answer after the time that it takes on the line plus ``patience`` seconds, and
-    given up after ``attempts``. Raises `NoAnswerError` if no device answers to begin with.
+    given up after ``attempts``. Raises `NoDeviceError` if none answers to begin with.
     """
 
     def __init__(self, port: Port, *, patience: float = 0.3, attempts: int = 6):
@@ -162,14 +166,14 @@ class Link:
         except NoAnswerError:
             damaged = self._reader.damaged
             reason = f"only noise answers ({damaged} damaged frames)" if damaged else "nothing answers"
-            raise NoAnswerError(
+            raise NoDeviceError(
                 f"{self._port.name}: {reason} at {self._port.baud} baud; "
                 "is the board configured with a Tilewright bitstream of this rate?"
             ) from None
         magic, protocol, memory_bytes, clock_hz = struct.unpack("<4I", answer)
         version, slots, slot_words = protocol & 0xFF, protocol >> 8 & 0xFF, protocol >> 16
         if magic != LINK_MAGIC or version != LINK_VERSION:
-            raise NoAnswerError(
+            raise NoDeviceError(
                 f"{self._port.name}: the device speaks version {version} of the link, not {LINK_VERSION}"
                 if magic == LINK_MAGIC
                 else f"{self._port.name}: what answers is no Tilewright device"

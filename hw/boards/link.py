@@ -147,10 +147,9 @@ class Link(wiring.Component):
         wanted = Signal()
         taken, answered, answer = self._ports(m, header, address, port.data, wanted)
         with m.FSM(name="link"):
-            with m.State("IDLE"):
-                with m.If(full.bit_select(slot, 1)):
-                    m.d.sync += place.eq(1)
-                    m.next = "HEADER"
+            with m.State("IDLE"), m.If(full.bit_select(slot, 1)):
+                m.d.sync += place.eq(1)
+                m.next = "HEADER"
             with m.State("HEADER"):
                 m.d.sync += [header.eq(port.data), place.eq(2)]
                 m.next = "ADDRESS"
@@ -195,18 +194,17 @@ class Link(wiring.Component):
                 with m.Elif(~patient):
                     m.d.sync += status.eq(Status.TIMEOUT)
                     m.next = "NEXT"
-            with m.State("ANSWER"):
-                with m.If(answered | ~patient):
-                    m.d.sync += word.eq(answer.data)
-                    with m.If(~answered):
-                        m.d.sync += status.eq(Status.TIMEOUT)
-                    with m.Elif(answer.error):
-                        m.d.sync += status.eq(Status.BUS)
-                    with m.If(header.write):
-                        m.d.sync += [address.eq(address + 4), left.eq(left - 1), place.eq(place + 1)]
-                        m.next = "FETCH"
-                    with m.Else():
-                        m.next = "SEND"
+            with m.State("ANSWER"), m.If(answered | ~patient):
+                m.d.sync += word.eq(answer.data)
+                with m.If(~answered):
+                    m.d.sync += status.eq(Status.TIMEOUT)
+                with m.Elif(answer.error):
+                    m.d.sync += status.eq(Status.BUS)
+                with m.If(header.write):
+                    m.d.sync += [address.eq(address + 4), left.eq(left - 1), place.eq(place + 1)]
+                    m.next = "FETCH"
+                with m.Else():
+                    m.next = "SEND"
             with m.State("FETCH"):
                 m.next = "NEXT"
             with m.State("SEND"):

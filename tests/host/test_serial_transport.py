@@ -6,7 +6,7 @@ import struct
 
 import pytest
 from tilewright.host.framing import FrameReader, frame
-from tilewright.host.link import DeviceError, NoAnswerError
+from tilewright.host.link import DeviceError, NoAnswerError, NoDeviceError
 from tilewright.host.port import PortError, SerialPort, UnpluggedError
 from tilewright.host.serial_transport import SerialTransport
 
@@ -146,20 +146,20 @@ def test_errors_of_the_device():
 
 
 def test_nobody_there():
-    with pytest.raises(NoAnswerError, match="the line: nothing answers at 100000000 baud; is the board configured"):
+    with pytest.raises(NoDeviceError, match="the line: nothing answers at 100000000 baud; is the board configured"):
         connect(Device(), sent=lambda line: b"")
-    with pytest.raises(NoAnswerError, match="only noise answers"):
+    with pytest.raises(NoDeviceError, match="only noise answers"):
         connect(Device(), returned=lambda line: os.urandom(20) + b"\x7e")
     echo = Device()
     echo.take = bytes
-    with pytest.raises(NoAnswerError, match="nothing answers"):
+    with pytest.raises(NoDeviceError, match="nothing answers"):
         connect(echo)
 
 
 def test_another_device():
-    with pytest.raises(NoAnswerError, match="version 9 of the link, not 1"):
+    with pytest.raises(NoDeviceError, match="version 9 of the link, not 1"):
         connect(Device(IDENTITY[:4] + struct.pack("<I", 9) + IDENTITY[8:]))
-    with pytest.raises(NoAnswerError, match="no Tilewright device"):
+    with pytest.raises(NoDeviceError, match="no Tilewright device"):
         connect(Device(bytes(16)))
 
 
@@ -194,7 +194,8 @@ def test_a_terminal_as_a_port():
     os.write(master, bytes(range(256)))
     received = b""
     while len(received) < 256:
-        assert (more := port.receive(5))
+        more = port.receive(5)
+        assert more
         received += more
     assert received == bytes(range(256))
     os.close(master)
