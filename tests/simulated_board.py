@@ -1,6 +1,7 @@
 """A board whose design runs in Verilator, with its serial line on a pseudo-terminal of this computer."""
 
 import contextlib
+import functools
 import json
 import tempfile
 import threading
@@ -20,6 +21,11 @@ BAUD = 2400
 """That the host believes: the simulation is slower than any board, and this is what it waits for."""
 
 
+@functools.cache
+def _verilog(params: Parameters, memory_kib: int) -> str:
+    return convert(BoardDesign(params, memory_kib, CLOCK_HZ, CLOCK_HZ // DIVISOR), "board")
+
+
 @contextlib.contextmanager
 def simulated_board(
     params: Parameters, memory_kib: int, *, sent: int = 0, returned: int = 0, unplug: int = 0, seed: int = 0
@@ -27,8 +33,7 @@ def simulated_board(
     """The name of a serial port with a board behind it; simulated_board_cocotb.py says what can go wrong on the way."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        design = BoardDesign(params, memory_kib, CLOCK_HZ, CLOCK_HZ // DIVISOR)
-        (folder / "board.v").write_text(convert(design, "board"))
+        (folder / "board.v").write_text(_verilog(params, memory_kib))
         sources = (HERE / "simulated_board.sv", folder / "board.v")
         executable = Build(sources=sources, top="simulated_board", parameters={"DIVISOR": DIVISOR}).executable()
         job = {"port": str(folder / "port"), "stop": str(folder / "stop"), "seed": seed}

@@ -1,8 +1,8 @@
 """Runs in the simulator, started by simulated_board.py: a pseudo-terminal on the board's serial line.
 
 Its job is the JSON file that BOARD_JOB names: ``port`` (a file that gets the terminal's name), ``stop`` (a file whose
-appearance ends it), and for each direction how often a byte is damaged (``sent``, ``returned``: 1 in so many, 0 never)
-from a random ``seed``, and after how many bytes from the board the plug is pulled (``unplug``, 0 never).
+appearance ends it), and for each direction which bytes are damaged (``sent``, ``returned``: each n-th, 0 none), in ways
+of a random ``seed``, and after how many bytes from the board the plug is pulled (``unplug``, 0 never).
 """
 
 import json
@@ -19,19 +19,19 @@ _POLL = 400  # ns, 200 cycles
 
 
 class Damage:
-    """Now and then a byte is lost, doubled, or another."""
+    """Each n-th byte is lost, doubled, or another."""
 
     def __init__(self, seed: str, period: int):
         self.rng = random.Random(seed)
         self.period = period
+        self.count = 0
 
     def __call__(self, data: bytes) -> bytes:
-        if not self.period:
-            return data
-        return b"".join(self.byte(byte) for byte in data)
+        return b"".join(self.byte(byte) for byte in data) if self.period else data
 
     def byte(self, byte: int) -> bytes:
-        if self.rng.random() >= 1 / self.period:
+        self.count += 1
+        if self.count % self.period:
             return bytes([byte])
         return self.rng.choice([b"", bytes([byte, byte]), bytes([byte ^ 1 << self.rng.randrange(8)])])
 

@@ -72,16 +72,16 @@ def test_errors(program: Program):
 
 
 def test_damage_on_the_line():
-    """One byte in 300 lost, doubled or flipped, each way: everything arrives all the same."""
+    """Every so many bytes one is lost, doubled or flipped, each way: everything arrives all the same."""
     rng = np.random.default_rng(3)
-    board = simulated_board(PARAMS, KIB, sent=300, returned=300, seed=5)
+    board = simulated_board(PARAMS, KIB, sent=401, returned=367, seed=5)
     with board as name, SerialTransport.open(name, 20 * BAUD) as transport:
-        for size in (50, 100, 300, 20, 200):
+        for size in (50, 100, 250, 20, 200, 1, 250):
             data = rng.bytes(size)
             transport.write_memory(4097, data)
             assert transport.read_memory(4097, size) == data
             assert transport.read_register(OFFSETS["MAGIC"]) == MAGIC
-        assert transport.link.retries > 0
+        assert transport.link.retries >= 4
 
 
 def test_unplugged():
