@@ -67,7 +67,7 @@ class BoardTop(wiring.Component):
             ClockSignal("sync").eq(clock),
             ResetSignal("sync").eq(chain[-1]),
         ]
-        m.submodules.design = design = self._design
+        m.submodules.board = design = self._design
         m.d.comb += [
             design.rx.eq(self.rx),
             self.tx.eq(design.tx),

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 from tilewright.examples import digits
 from tilewright.hw.params import Parameters
 
+from ..models import NONE, VALID, ModelBuilder
 from ..simulated_board import BAUD, CLOCK_HZ, simulated_board
 from .conftest import Tilewright
 
@@ -39,11 +41,26 @@ def test_digits(tilewright: Tilewright, tmp_path: Path):
     assert f"ms at {CLOCK_HZ / 1e6:g} MHz." in result.stdout
 
 
-def test_what_a_board_refuses(fails: Fails):
-    with simulated_board(PARAMS, 16) as port:
+@pytest.fixture
+def heavy(tmp_path: Path) -> Path:
+    """A model of 64 KiB of weights."""
+    builder = ModelBuilder()
+    image = builder.input((1, 4, 4, 256), 0.5, 3)
+    weights = builder.constant(np.ones((256, 1, 1, 256), np.int8), [0.01] * 256)
+    output = builder.tensor((1, 4, 4, 256), 0.6, 1)
+    options = schema.Conv2DOptionsT(
+        padding=VALID, strideH=1, strideW=1, dilationHFactor=1, dilationWFactor=1, fusedActivationFunction=NONE
+    )
+    builder.operator("CONV_2D", [image, weights, -1], output, options)
+    (tmp_path / "heavy.tflite").write_bytes(builder.build(output))
+    return tmp_path / "heavy.tflite"
+
+
+def test_what_a_board_refuses(fails: Fails, heavy: Path):
+    with simulated_board(PARAMS, 32) as port:
         board = ("--engine", "board", "--port", port, "--baud", BAUD)
-        line = fails(2, "run", "digits", "--array", "4x4", *board)
-        assert line == "the program needs 32 KiB of external memory, and there are 16 KiB"
+        line = fails(2, "run", heavy, "--array", "4x4", *board)
+        assert re.fullmatch(r"the program needs (8\d) KiB of external memory, and there are 32 KiB", line)
         line = fails(2, "run", "digits", "--array", "8x4", *board)
         assert re.fullmatch(r"the program is for 8x4, fingerprint [0-9a-f]{16}; the accelerator's is [0-9a-f]{16}", line)
 

@@ -60,7 +60,7 @@ def test_known_pins():
     assert [TANG_PRIMER_20K.pins[port].site for port in ("clk", "rx", "tx")] == ["H11", "T13", "M11"]
 
 
-@pytest.mark.parametrize("board", [ULX3S_85F, TANG_PRIMER_20K], ids=lambda board: board.name)
+@pytest.mark.parametrize("board", [ULX3S_85F, pytest.param(TANG_PRIMER_20K, marks=pytest.mark.slow)])
 def test_top(board):
     text = board.verilog(PARAMS, 16, 60_000_000, 1_000_000)
     assert text.count("\nmodule top(") == text.count("\nmodule pll(") == 1
