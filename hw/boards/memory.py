@@ -44,7 +44,10 @@ class OnChipMemory(wiring.Component):
         return m
 
     def _outside(self, address: Value) -> Value:
-        return address[_PAGE_BITS:] >= self._kib // 4
+        pages = self._kib // 4
+        if pages & (pages - 1):
+            return address[_PAGE_BITS:] >= pages
+        return address[_PAGE_BITS + exact_log2(pages) :].any()  # without a carry chain
 
     def _write(self, m, port):
         axi, word = self.axi, self.requests.requests

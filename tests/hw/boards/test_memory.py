@@ -15,12 +15,12 @@ PAGE = 4096
 class Bench:
     """Both halves of an AXI4 master and the link, each with stalls of its own; ``content`` is what memory must hold."""
 
-    def __init__(self, axi_bits: int, seed: int = 0, stall: float = 0.0):
-        self.dut = OnChipMemory(KIB, axi_bits)
+    def __init__(self, axi_bits: int, seed: int = 0, stall: float = 0.0, kib: int = KIB):
+        self.dut = OnChipMemory(kib, axi_bits)
         self.beat = axi_bits // 8
         self.rng = random.Random(seed)
         self.stall = stall
-        self.content = bytearray(KIB * 1024)
+        self.content = bytearray(kib * 1024)
         self.read_bursts: list[tuple[int, int, int, int]] = []  # address, beats, identifier, response
         self.beats = 0
 
@@ -168,9 +168,10 @@ def test_everything_at_once(axi_bits: int, stall: float):
     assert filled
 
 
-def test_beyond_the_end():
-    bench = Bench(64)
-    end = KIB * 1024
+@pytest.mark.parametrize("kib", [KIB, 16])
+def test_beyond_the_end(kib: int):
+    bench = Bench(64, kib=kib)
+    end = kib * 1024
 
     async def testbench(ctx):
         assert await bench.write(ctx, end - 64, 8) == OKAY
