@@ -4,13 +4,13 @@ import gc
 import re
 
 import pytest
+from tilewright.hw.boards.catalog import BOARDS
 from tilewright.hw.boards.orangecrab import ORANGECRAB_25F
 from tilewright.hw.boards.pll import ecp5_pll, gowin_pll
 from tilewright.hw.boards.tang_primer_20k import TANG_PRIMER_20K
-from tilewright.hw.boards.ulx3s import ULX3S_25F, ULX3S_85F
+from tilewright.hw.boards.ulx3s import ULX3S_85F
 from tilewright.hw.params import Parameters
 
-BOARDS = (ULX3S_25F, ULX3S_85F, ORANGECRAB_25F, TANG_PRIMER_20K)
 PARAMS = Parameters(rows=4, cols=4, activation_kib=4, depthwise=False, packed=False, residual=False)
 PORTS = ("clk", "button", "rx", "tx", "busy", "error")
 
@@ -42,7 +42,7 @@ def test_a_clock_that_no_pll_makes():
         ecp5_pll(25_000_000, 1_000_000)
 
 
-@pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.name)
+@pytest.mark.parametrize("board", BOARDS.values(), ids=BOARDS)
 def test_every_port_has_a_pin_of_its_own(board):
     assert tuple(board.pins) == PORTS
     assert len({pin.site for pin in board.pins.values()}) == len(PORTS)
