@@ -8,6 +8,8 @@ from typing import IO, Any
 
 import click
 
+from ..host.driver import AcceleratorError, RefusedError
+from ..host.port import LinkError, PortError
 from ..hw.program import ProgramError
 from ..mapper.errors import ModelError, UnsupportedError
 from ..sim.interpreter import InterpreterError
@@ -68,6 +70,13 @@ def explain(error: Exception) -> CommandError | None:
             return CommandError(str(error))
         case InterpreterError():
             return CommandError(f"mismatch: the interpreter cannot run the program: {error}", Status.MISMATCH)
+        case PortError() | RefusedError():
+            return CommandError(str(error))
+        case LinkError():
+            return CommandError(f"stopped: {error}", Status.STOPPED, ["hint: check cable, power and bitstream; then run again"])
+        case AcceleratorError():
+            at = f"  at instruction {error.pc}, detail 0x{error.detail:08x}"
+            return CommandError(f"stopped: {error}", Status.STOPPED, [at])
         case SimulationError():
             first, *rest = str(error).splitlines()
             return CommandError(f"stopped: {first}", Status.STOPPED, rest[-20:])

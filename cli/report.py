@@ -4,9 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from ..host.driver import Run
 from ..hw.isa import Opcode
 from ..hw.params import Parameters
 from ..hw.program import LayerInfo, Program
+from ..sim.rtl import RtlResult
 from .session import Case, Session
 from .tables import Column, number, percent, print_table, print_text
 
@@ -33,7 +35,8 @@ class Report:
 
     `cycles` are those of the slowest case; without a simulation they are None, or the predicted ones with the engine
     `cycles`. Host operators are outside them. `start_cycles` go by until the first rows of the input are on chip,
-    `end_cycles` after the last layer's last result; these and the layers' cycles sum to the total.
+    `end_cycles` after the last layer's last result; these and the layers' cycles sum to the total. A board counts only the
+    total, with a clock of `clock_hz`.
     """
 
     model: str
@@ -55,6 +58,7 @@ class Report:
     simulated_cycles_per_second: float | None
     counters: Mapping[str, int] | None
     memory: Mapping[str, int]
+    clock_hz: int | None
     layers: tuple[LayerRow, ...]
 
     def to_json(self) -> dict[str, Any]:
@@ -108,8 +112,12 @@ def make_report(session: Session, engine: str, cases: Sequence[Case]) -> Report:
         by_layer, start, end = predicted, predicted_start, predicted_end
     elif slowest is not None and slowest.runs is not None:
         cycles, counted = slowest.cycles, sum(run.counted_cycles for run in slowest.runs)
-        counters = {name: sum(run.counters[name] for run in slowest.runs) for name in prediction.counters}
+        counters = _counters(slowest.runs)
         by_layer, start, end = layer_cycles(program, slowest.ends)
+    if on_board := [case.board for case in cases if case.board]:
+        longest = max(on_board, key=lambda runs: sum(run.cycles for run in runs))
+        cycles = counted = sum(run.cycles for run in longest)
+        counters = _counters(longest)
     macs = sum(layer.macs for layer in program.layers if layer.where == "accelerator")
     runs = [run for case in cases for run in case.runs or ()]
     seconds = sum(run.seconds for run in runs)
@@ -134,6 +142,7 @@ def make_report(session: Session, engine: str, cases: Sequence[Case]) -> Report:
         simulated_cycles_per_second=per_second,
         counters=dict(counters) if counters is not None else None,
         memory=asdict(session.memory) | {"axi_bits": params.axi_bits},
+        clock_hz=session.clock_hz,
         layers=tuple(_row(layer, by_layer, predicted, params) for layer in program.layers),
     )
 
@@ -168,6 +177,8 @@ def print_report(report: Report) -> None:
     if report.counters is not None and report.cycles:
         shares = (f"{name} {percent(value / report.cycles)}" for name, value in report.counters.items() if value)
         print_text(f"Cycles: {', '.join(shares)}.")
+    if report.clock_hz is not None and report.cycles is not None:
+        print_text(f"{1e3 * report.cycles / report.clock_hz:.3f} ms at {report.clock_hz / 1e6:g} MHz.")
     if report.simulated_cycles_per_second is not None:
         print_text(f"Simulated {report.simulated_cycles_per_second:,.0f} cycles per second.")
     if report.mismatches is not None:
@@ -199,6 +210,11 @@ def _utilization(macs: int, cycles: int | None, params: Parameters) -> float | N
     return macs / (params.rows * params.cols * cycles) if cycles else 0.0
 
 
+def _counters(runs: Sequence[Run] | Sequence[RtlResult]) -> dict[str, int]:
+    """The counters of several runs, added up."""
+    return {name: sum(run.counters[name] for run in runs) for name in runs[0].counters}
+
+
 def _mismatched(cases: Sequence[Case]) -> dict[str, dict[str, int]]:
     """Differing elements by comparison and tensor, summed over the cases; only what differs at all."""
     total: dict[str, dict[str, int]] = {}
@@ -223,4 +239,6 @@ def _compared(report: Report) -> str:
     """What was compared with what."""
     if report.engine == "rtl":
         return "every tensor stored, RTL against interpreter against operators"
+    if report.engine == "board":
+        return "the board's outputs against interpreter; every tensor stored, interpreter against operators"
     return "every tensor stored, interpreter against operators"

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from ..hw.program import Program
 from ..sim.rtl import MemoryOptions
+from .board import BOARD_MEMORY, DEFAULT_BAUD, check_port, run_on_board
 from .errors import CommandError, Status
 from .files import Content, check_writable, json_bytes, write_files
 from .inputs import Cases, InputSpec, random_cases, read_cases, stack
@@ -34,10 +35,15 @@ __all__ = ["input_specs", "run_command"]
 )
 @click.option(
     "--engine",
-    type=click.Choice(["rtl", "cycles", "golden"]),
+    type=click.Choice(["rtl", "cycles", "golden", "board"]),
     default="rtl",
     show_default=True,
-    help="rtl: the generated Verilog in Verilator; cycles: the cycle model alone; golden: the interpreter alone.",
+    help="rtl: the generated Verilog in Verilator; cycles: the cycle model alone; golden: the interpreter alone; board: "
+    "the FPGA at --port.",
+)
+@click.option("--port", metavar="PORT", help="Serial port of the board, such as /dev/ttyUSB0.")
+@click.option(
+    "--baud", type=click.IntRange(300, 12_000_000), help=f"Rate of the board's serial port.  [default: {DEFAULT_BAUD}]"
 )
 @click.option(
     "--output",
@@ -53,16 +59,12 @@ __all__ = ["input_specs", "run_command"]
 @click.option(
     "--latency",
     type=click.IntRange(1, 100_000),
-    default=20,
-    show_default=True,
-    help="Cycles from a read address to its first beat.",
+    help="Cycles from a read address to its first beat.  [default: 20]",
 )
 @click.option(
     "--bandwidth",
     type=click.IntRange(1, 100),
-    default=100,
-    show_default=True,
-    help="Percent of cycles in which a beat passes.",
+    help="Percent of cycles in which a beat passes.  [default: 100]",
 )
 @click.option("--axi-bits", type=click.Choice(["32", "64", "128"]), help="Width of the memory port of the target.")
 def run_command(
@@ -71,11 +73,13 @@ def run_command(
     config: Path | None,
     input_path: Path | None,
     engine: str,
+    port: str | None,
+    baud: int | None,
     output_path: Path | None,
     json_path: Path | None,
     no_fuse: bool,
-    latency: int,
-    bandwidth: int,
+    latency: int | None,
+    bandwidth: int | None,
     axi_bits: str | None,
 ) -> None:
     """Run MODEL on TARGET, and compare every tensor that the program stores: RTL against the interpreter of programs,
@@ -86,6 +90,8 @@ def run_command(
     """
     if output_path is not None and engine == "cycles":
         raise CommandError("--output: the engine `cycles` computes no values; use rtl or golden")
+    memory = _memory(engine, latency, bandwidth)
+    check_port(engine, port, baud)
     check_writable(output_path, json_path)
     params = read_target(array, config, int(axi_bits) if axi_bits else None)
     opened = open_model(model)
@@ -97,10 +103,12 @@ def run_command(
     if params is None:
         raise CommandError("no target: give --array RxC, such as --array 16x16, or --config FILE")
     with Steps() as steps:
-        memory = MemoryOptions(latency=latency, bandwidth=bandwidth)
         session = Session(opened, params, fuse=not no_fuse, memory=memory, step=steps)
         cases = _cases(session.program, input_path)
-        answers = _run(session, engine, cases)
+        if port is not None:
+            answers = run_on_board(session, cases, port, baud or DEFAULT_BAUD, steps)
+        else:
+            answers = _run(session, engine, cases)
         report = make_report(session, engine, answers)
     files: dict[Path, Content] = {}
     if output_path is not None:
@@ -117,6 +125,15 @@ def input_specs(program: Program) -> list[InputSpec]:
     specs = {tensor.name: InputSpec(tensor.name, tensor.dtype, tensor.shape) for tensor in program.host_tensors}
     specs |= {tensor.name: InputSpec(tensor.name, tensor.dtype, tensor.shape) for tensor in program.inputs}
     return [specs[name] for name in program.model_inputs]
+
+
+def _memory(engine: str, latency: int | None, bandwidth: int | None) -> MemoryOptions:
+    """The external memory of a simulation as asked for, or a board's as it is."""
+    if engine == "board":
+        if latency is not None or bandwidth is not None:
+            raise CommandError("--latency and --bandwidth: are of a simulated memory; the engine `board` has its own")
+        return BOARD_MEMORY
+    return MemoryOptions(latency=20 if latency is None else latency, bandwidth=100 if bandwidth is None else bandwidth)
 
 
 def _cases(program: Program, path: Path | None) -> Cases:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..host.driver import Accelerator, Run
 from ..hw.generate import Generated, generate
 from ..hw.isa import ErrorCode
 from ..hw.params import Parameters
@@ -47,13 +48,14 @@ class Case:
     `values` has every tensor outside the accelerator by name, the model's outputs among them. `differences` counts
     differing elements by comparison and tensor. `runs` has the simulation's own account of each run, `ends` the cycle
     in which each instruction finished, as if each run began when the one before it ended. Without a simulation `runs`
-    is None.
+    is None. `board` has the runs on a board.
     """
 
     values: Mapping[str, Array] = field(default_factory=dict)
     differences: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     ends: Mapping[int, int] = field(default_factory=dict)
     runs: tuple[RtlResult, ...] | None = None
+    board: tuple[Run, ...] = ()
 
     @property
     def cycles(self) -> int:
@@ -96,6 +98,8 @@ class Session:
         )
         self.prediction: Prediction = predict(self.program, self._timing)
         self._generated: Generated | None = None
+        self.clock_hz: int | None = None
+        """Of the board that cases ran on."""
 
     @property
     def verilog_sha256(self) -> str | None:
@@ -140,6 +144,23 @@ class Session:
         values = run_steps(self.program, inputs, accelerate)
         all_differences = dict(golden.differences) | {"RTL against interpreter": _joined(*differences)}
         return Case(values, all_differences, ends, tuple(runs))
+
+    def on_board(self, accelerator: Accelerator, inputs: Mapping[str, Array]) -> Case:
+        """The answer of an accelerator that has the program loaded, compared with the interpreter."""
+        golden, expected = self._golden(inputs)
+        runs: list[Run] = []
+        differences: list[dict[str, int]] = []
+
+        def accelerate(number: int, part: Program, values: Mapping[str, Array]) -> Mapping[str, Array]:
+            self._step("running on the board")
+            run = accelerator.run(values, number)
+            runs.append(run)
+            differences.append(count_differences(expected[number].outputs, run.outputs, expected[number].outputs))
+            return run.outputs
+
+        values = run_steps(self.program, inputs, accelerate)
+        all_differences = dict(golden.differences) | {"board against interpreter": _joined(*differences)}
+        return Case(values, all_differences, board=tuple(runs))
 
     def _golden(self, inputs: Mapping[str, Array]) -> tuple[Case, list[InterpreterResult]]:
         self._step("interpreting")

@@ -1,8 +1,9 @@
 """The driver: puts a program into an accelerator's memory, runs it, and says what went wrong."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from tilewright.hw.counters import Category
@@ -12,7 +13,7 @@ from tilewright.hw.registers import CONTROL, MAGIC, OFFSETS, STATUS, VERSION
 
 from .transport import Transport
 
-__all__ = ["Accelerator", "AcceleratorError", "MemoryMap", "Run"]
+__all__ = ["Accelerator", "AcceleratorError", "MemoryMap", "RefusedError", "Run"]
 
 ALIGNMENT = 4096
 """Regions start at multiples of this many bytes: that of a memory page, and of what a burst must not cross."""
@@ -41,6 +42,10 @@ class AcceleratorError(RuntimeError):
         self.code = code
         self.pc = pc
         self.detail = detail
+
+
+class RefusedError(AcceleratorError):
+    """What is there is no accelerator, or cannot run the program."""
 
 
 @dataclass(frozen=True)
@@ -75,8 +80,8 @@ class Accelerator:
     """An accelerator behind a transport.
 
     ``memory_start`` is the first address of external memory that it may use, ``watchdog`` the cycles without progress
-    after which it stops, ``timeout`` the seconds after which the driver does. Raises `AcceleratorError` if there is
-    no accelerator, or one of another version.
+    after which it stops, ``timeout`` the seconds after which the driver does. Raises `RefusedError` if there is no
+    accelerator, or one of another version.
     """
 
     def __init__(self, transport: Transport, *, memory_start: int = 0, watchdog: int = 100_000, timeout: float = 60.0):
@@ -87,9 +92,9 @@ class Accelerator:
         self._program: Program | None = None
         self._map = MemoryMap({}, memory_start)
         if (magic := self._read("MAGIC")) != MAGIC:
-            raise AcceleratorError(f"no Tilewright accelerator there: MAGIC is 0x{magic:08x}, not 0x{MAGIC:08x}")
+            raise RefusedError(f"no Tilewright accelerator there: MAGIC is 0x{magic:08x}, not 0x{MAGIC:08x}")
         if (version := self._read("VERSION")) != VERSION:
-            raise AcceleratorError(f"the accelerator has register map version {version}, the driver is for {VERSION}")
+            raise RefusedError(f"the accelerator has register map version {version}, the driver is for {VERSION}")
 
     @property
     def fingerprint(self) -> int:
@@ -97,14 +102,25 @@ class Accelerator:
         return self._read("FINGERPRINT_LO") | self._read("FINGERPRINT_HI") << 32
 
     def load(self, program: Program) -> None:
-        """Put a program into memory. Raises `AcceleratorError` if it was compiled for another accelerator."""
+        """Reset the accelerator, whatever it was at, and put a program into memory.
+
+        Raises `RefusedError` if it was compiled for another accelerator or does not fit into the memory.
+        """
         if (fingerprint := self.fingerprint) != program.params.fingerprint:
-            raise AcceleratorError(
+            raise RefusedError(
                 f"the program is for {program.params.array}, fingerprint {program.params.fingerprint:016x}; "
                 f"the accelerator's is {fingerprint:016x}"
             )
-        self._program = program
-        self._map = MemoryMap.of(program, self._memory_start)
+        layout = MemoryMap.of(program, self._memory_start)
+        if layout.end > (available := self._transport.memory_bytes):
+            needed = -(-(layout.end - self._memory_start) // 1024)
+            raise RefusedError(
+                f"the program needs {needed} KiB of external memory, and there are "
+                f"{max(0, available - self._memory_start) // 1024} KiB"
+            )
+        self.reset()
+        self._wait(lambda status: not status.busy)
+        self._program, self._map = program, layout
         self._transport.write_memory(self._map.bases[Base.PROGRAM], program.instructions)
         self._transport.write_memory(self._map.bases[Base.WEIGHTS], program.weights)
         for base, address in self._map.bases.items():
@@ -131,7 +147,7 @@ class Accelerator:
         self._write("BASE_PROGRAM", self._map.bases[Base.PROGRAM] + first * INSTRUCTION_BYTES)
         self._write("PROGRAM_LENGTH", len(part))
         self._write("CONTROL", _START)
-        self._wait(first)
+        self._wait(lambda status: status.done, first)
         outputs = {}
         for tensor in part.outputs:
             data = self._transport.read_memory(self._map.bases[tensor.base] + tensor.offset, tensor.nbytes)
@@ -143,9 +159,13 @@ class Accelerator:
         """Bring the accelerator back after an error. The program stays loaded."""
         self._write("CONTROL", _RESET)
 
-    def _wait(self, first: int) -> None:
+    def _wait(self, condition: Callable[[Any], bool], first: int = 0) -> None:
+        """Until STATUS is as wanted, in a run from instruction `first` on.
+
+        Raises `AcceleratorError` if STATUS reports an error, or after the timeout.
+        """
         deadline = time.monotonic() + self._timeout
-        while not (status := STATUS.from_bits(self._read("STATUS"))).done:
+        while not condition(status := STATUS.from_bits(self._read("STATUS"))):
             if status.error:
                 code, pc = ErrorCode(self._read("ERROR")), first + self._read("ERROR_PC")
                 detail = self._read("ERROR_DETAIL")

@@ -12,7 +12,7 @@ from .isa import COMPUTE, TRANSFER, WEIGHTS
 from .load import LoadEngine
 from .params import Parameters
 from .postprocess import CONTEXT, PostProcessor
-from .registers import Registers
+from .registers import STATUS, Registers
 from .scratchpad import Scratchpad
 from .store import StoreEngine
 from .tokens import TokenCounts, TokenGate
@@ -23,7 +23,8 @@ __all__ = ["Accelerator"]
 
 
 class Accelerator(wiring.Component):
-    """The top: ``m_axi`` to external memory, ``s_axil`` for the registers, ``irq`` high when a run is done or has failed."""
+    """The top: ``m_axi`` to external memory, ``s_axil`` for the registers, ``irq`` high when a run is done or has failed;
+    ``status`` is the register's."""
 
     def __init__(self, params: Parameters):
         self._params = params
@@ -31,6 +32,7 @@ class Accelerator(wiring.Component):
             "m_axi": Out(AXI4Signature(params.axi_bits)),
             "s_axil": In(AXI4LiteSignature()),
             "irq": Out(1),
+            "status": Out(STATUS),
         })
 
     def elaborate(self, platform):
@@ -158,6 +160,7 @@ class Accelerator(wiring.Component):
             registers.status.busy.eq(lifecycle.running | lifecycle.resetting),
             registers.status.done.eq(controller.done),
             registers.status.error.eq(controller.halt),
+            self.status.eq(registers.status),
             registers.error.eq(controller.error),
             registers.error_pc.eq(controller.error_pc),
             registers.error_detail.eq(controller.error_detail),

@@ -43,6 +43,11 @@ class SimulatedTransport:
         self._registers: dict[int, int] | None = None
         self.run: BenchRun | None = None
 
+    @property
+    def memory_bytes(self) -> int:
+        """Size of the external memory."""
+        return len(self._memory)
+
     def read_register(self, offset: int) -> int:
         """A register as the latest run left it, or as it is after reset."""
         if self._registers is None:

@@ -52,6 +52,7 @@ module bench #(
   wire [3:0] s_axil_wstrb = '1;
   wire [1:0] s_axil_bresp, s_axil_rresp;
   wire irq;
+  wire [2:0] status;
 
   tilewright dut (.*);
 

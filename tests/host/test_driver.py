@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from tilewright.host.driver import Accelerator, AcceleratorError, MemoryMap
+from tilewright.host.driver import Accelerator, AcceleratorError, MemoryMap, RefusedError
 from tilewright.hw.encoding import encode
 from tilewright.hw.generate import generate
 from tilewright.hw.isa import Base, ErrorCode, Opcode
@@ -42,7 +42,8 @@ class Stub:
     """Registers that are as they are told; a start copies the input to the output, or fails."""
 
     def __init__(self, *, error: ErrorCode = ErrorCode.NONE, stuck: bool = False, **registers: int):
-        self.memory = bytearray(1 << 16)
+        self.memory_bytes = 1 << 16
+        self.memory = bytearray(self.memory_bytes)
         self.error = error
         self.stuck = stuck
         self.registers = dict.fromkeys(OFFSETS.values(), 0)
@@ -102,13 +103,18 @@ def test_runs():
 
 
 def test_refuses_what_is_not_its_accelerator():
-    with pytest.raises(AcceleratorError, match="MAGIC is 0x00000000"):
+    with pytest.raises(RefusedError, match="MAGIC is 0x00000000"):
         Accelerator(Stub(MAGIC=0))
-    with pytest.raises(AcceleratorError, match="register map version 9"):
+    with pytest.raises(RefusedError, match="register map version 9"):
         Accelerator(Stub(VERSION=9))
     other = Parameters(rows=8, cols=4)
-    with pytest.raises(AcceleratorError, match=f"the program is for 8x4, fingerprint {other.fingerprint:016x}"):
+    with pytest.raises(RefusedError, match=f"the program is for 8x4, fingerprint {other.fingerprint:016x}"):
         Accelerator(Stub()).load(copy_program(other))
+    small = Stub()
+    small.memory_bytes = 24 * 1024
+    with pytest.raises(RefusedError, match="needs 20 KiB of external memory, and there are 16 KiB"):
+        Accelerator(small, memory_start=8192).load(copy_program())
+    assert not any(small.memory)
 
 
 @pytest.mark.parametrize("value", [None, np.zeros((3, 5, 6), np.int8), np.zeros(SHAPE, np.uint8)])

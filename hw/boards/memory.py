@@ -1,0 +1,154 @@
+"""External memory on the chip: block RAM behind an AXI4 slave, shared with the host's link."""
+
+from amaranth import *
+from amaranth.lib import memory, wiring
+from amaranth.lib.wiring import In
+from amaranth.utils import exact_log2
+
+from ..axi import AXI4Signature
+from .requests import RequestSignature
+
+__all__ = ["OnChipMemory"]
+
+_OKAY, _SLVERR = 0, 2
+_INCR = 1
+_PAGE_BITS = 12
+
+
+class OnChipMemory(wiring.Component):
+    """``kib`` KiB (a multiple of 4) from address 0 on, behind a bus of ``axi_bits`` and behind single words.
+
+    A beat per cycle each way, reads and writes at once, answers in order. A word has precedence over a beat. What lies
+    beyond the end is answered with SLVERR, and so are bursts that are not INCR, or of beats narrower than the bus:
+    their writes do nothing. `READ_LATENCY` is the cycles from a read address to its first beat, `WRITE_LATENCY` those
+    from a burst's last beat to its response, both on a bus that nobody holds up.
+    """
+
+    READ_LATENCY = 3
+    WRITE_LATENCY = 1
+
+    def __init__(self, kib: int, axi_bits: int):
+        if kib < 4 or kib % 4:
+            raise ValueError(f"memory_kib: {kib!r} is not a multiple of 4")
+        self._kib = kib
+        self._axi_bits = axi_bits
+        super().__init__({"axi": In(AXI4Signature(axi_bits)), "requests": In(RequestSignature())})
+
+    def elaborate(self, platform):
+        m = Module()
+        cells = memory.Memory(shape=self._axi_bits, depth=self._kib * 8192 // self._axi_bits, init=[])
+        m.submodules.cells = cells
+        self._low = exact_log2(self._axi_bits // 8)
+        self._write(m, cells.write_port(granularity=8))
+        self._read(m, cells.read_port())
+        return m
+
+    def _outside(self, address: Value) -> Value:
+        pages = self._kib // 4
+        if pages & (pages - 1):
+            return address[_PAGE_BITS:] >= pages
+        return address[_PAGE_BITS + exact_log2(pages) :].any()  # without a carry chain
+
+    def _write(self, m, port):
+        axi, word = self.axi, self.requests.requests
+        writing = Signal()
+        page = Signal(32 - _PAGE_BITS)
+        place = Signal(_PAGE_BITS - self._low)
+        fault = Signal()
+        final = Signal()
+        by_word = Signal()
+        lane = word.p.address[2 : self._low]
+        m.d.comb += [
+            by_word.eq(word.valid & word.ready & word.p.write),
+            # The response of the burst before must be gone when this one's is due.
+            axi.wready.eq(writing & ~by_word & (~axi.bvalid | axi.bready)),
+            final.eq(axi.wvalid & axi.wready & axi.wlast),
+            axi.awready.eq(~writing | final),
+            port.addr.eq(Cat(place, page)),
+            port.data.eq(axi.wdata),
+            port.en.eq(Mux(axi.wvalid & axi.wready & ~fault, axi.wstrb, 0)),
+        ]
+        with m.If(by_word):
+            m.d.comb += [
+                port.addr.eq(word.p.address[self._low :]),
+                port.data.eq(word.p.data.replicate(self._axi_bits // 32)),
+                port.en.eq(Mux(self._outside(word.p.address), 0, 0b1111) << (lane << 2)),
+            ]
+        with m.If(axi.wvalid & axi.wready):
+            m.d.sync += place.eq(place + 1)
+        with m.If(axi.bready):
+            m.d.sync += axi.bvalid.eq(0)
+        with m.If(final):
+            m.d.sync += [axi.bvalid.eq(1), axi.bresp.eq(Mux(fault, _SLVERR, _OKAY)), writing.eq(0)]
+        identifier = Signal.like(axi.awid)
+        with m.If(final):
+            m.d.sync += axi.bid.eq(identifier)
+        with m.If(axi.awvalid & axi.awready):
+            m.d.sync += [
+                writing.eq(1),
+                identifier.eq(axi.awid),
+                page.eq(axi.awaddr[_PAGE_BITS:]),
+                place.eq(axi.awaddr[self._low :]),
+                fault.eq(self._outside(axi.awaddr) | (axi.awburst != _INCR) | (axi.awsize != self._low)),
+            ]
+
+    def _read(self, m, port):
+        """Three steps, all held up together by a beat that is not taken: address, cells, output."""
+        axi, word, answer = self.axi, self.requests.requests, self.requests.reply
+        reading = Signal()
+        page = Signal(32 - _PAGE_BITS)
+        place = Signal(_PAGE_BITS - self._low)
+        left = Signal.like(axi.arlen)
+        fault = Signal()
+        identifier = Signal.like(axi.arid)
+
+        advance, issue, by_word, final = Signal(), Signal(), Signal(), Signal()
+        beat_here, word_here, last_here, fault_here, id_here = Signal(), Signal(), Signal(), Signal(), Signal.like(axi.rid)
+        busy = Signal()  # with a word
+        m.d.comb += [
+            advance.eq(~axi.rvalid | axi.rready),
+            word.ready.eq(advance & ~busy),
+            by_word.eq(word.valid & word.ready),
+            issue.eq(reading & advance & ~by_word),
+            final.eq(issue & (left == 0)),
+            axi.arready.eq(~reading | final),
+            port.addr.eq(Mux(by_word, word.p.address[self._low :], Cat(place, page))),
+            port.en.eq(advance),
+        ]
+        with m.If(issue):
+            m.d.sync += [place.eq(place + 1), left.eq(left - 1)]
+        with m.If(final):
+            m.d.sync += reading.eq(0)
+        with m.If(axi.arvalid & axi.arready):
+            m.d.sync += [
+                reading.eq(1),
+                identifier.eq(axi.arid),
+                page.eq(axi.araddr[_PAGE_BITS:]),
+                place.eq(axi.araddr[self._low :]),
+                left.eq(axi.arlen),
+                fault.eq(self._outside(axi.araddr) | (axi.arburst != _INCR) | (axi.arsize != self._low)),
+            ]
+
+        lane = Signal(max(self._low - 2, 1))
+        m.d.sync += self.requests.reply_valid.eq(word_here & advance)
+        with m.If(by_word):
+            m.d.sync += [busy.eq(1), lane.eq(word.p.address[2 : self._low]), answer.error.eq(self._outside(word.p.address))]
+        with m.If(self.requests.reply_valid):
+            m.d.sync += busy.eq(0)
+        with m.If(advance):
+            m.d.sync += [
+                beat_here.eq(issue),
+                word_here.eq(by_word),
+                last_here.eq(final),
+                fault_here.eq(fault),
+                id_here.eq(identifier),
+                axi.rvalid.eq(beat_here),
+                axi.rlast.eq(last_here),
+                axi.rresp.eq(Mux(fault_here, _SLVERR, _OKAY)),
+                axi.rid.eq(id_here),
+                axi.rdata.eq(port.data),
+            ]
+        if self._axi_bits == 32:
+            m.d.comb += answer.data.eq(axi.rdata)
+        else:
+            m.d.comb += answer.data.eq(axi.rdata.word_select(lane, 32))

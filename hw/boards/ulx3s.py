@@ -1,0 +1,24 @@
+"""ULX3S: ECP5 with a 25 MHz oscillator; the FT231X on US1 is the serial line, FIRE 1 the reset."""
+
+from amaranth_boards.ulx3s import ULX3S_25F_Platform, ULX3S_85F_Platform
+
+from .board import Board, clock_of, pin_of, write_lpf
+from .pll import ecp5_pll
+
+__all__ = ["ULX3S_25F", "ULX3S_85F"]
+
+
+def _board(name: str, platform) -> Board:
+    pins = {
+        "clk": pin_of(platform, platform.default_clk),
+        "button": pin_of(platform, "button_fire", 0),
+        "rx": pin_of(platform, "uart", 0, "rx"),
+        "tx": pin_of(platform, "uart", 0, "tx"),
+        "busy": pin_of(platform, "led", 0),
+        "error": pin_of(platform, "led", 1),
+    }
+    return Board(name=name, clock_hz=clock_of(platform), pins=pins, pll=ecp5_pll, write_constraints=write_lpf)
+
+
+ULX3S_25F = _board("ulx3s-25f", ULX3S_25F_Platform())
+ULX3S_85F = _board("ulx3s-85f", ULX3S_85F_Platform())
