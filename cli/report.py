@@ -25,6 +25,7 @@ class LayerRow:
     macs: int
     cycles: int | None
     predicted_cycles: int
+    bound_cycles: int
     utilization: float | None
     fused_into: str | None
 
@@ -151,7 +152,8 @@ def print_report(report: Report) -> None:
     """The report for people, on standard output."""
     columns = [
         Column("layer"), Column("op", wraps=True), Column("where"), Column("MACs", right=True), Column("cycles", right=True),
-        Column("predicted", right=True), Column("utilization", right=True), Column("fused into", wraps=True),
+        Column("predicted", right=True), Column("bound", right=True), Column("utilization", right=True),
+        Column("fused into", wraps=True),
     ]  # fmt: skip
     rows = [
         (
@@ -161,16 +163,17 @@ def print_report(report: Report) -> None:
             number(layer.macs),
             number(layer.cycles),
             number(layer.predicted_cycles),
+            number(layer.bound_cycles),
             percent(layer.utilization) if layer.macs else "",
             layer.fused_into or "",
         )
         for layer in report.layers
     ]
-    rows.insert(0, ("start", "", "", "", number(report.start_cycles), number(report.predicted_start_cycles), "", ""))
-    rows.append(("end", "", "", "", number(report.end_cycles), number(report.predicted_end_cycles), "", ""))
+    rows.insert(0, ("start", "", "", "", number(report.start_cycles), number(report.predicted_start_cycles), "", "", ""))
+    rows.append(("end", "", "", "", number(report.end_cycles), number(report.predicted_end_cycles), "", "", ""))
     totals = (
         "total", "", "", number(report.macs), number(report.cycles), number(report.predicted_cycles),
-        percent(report.utilization), "",
+        number(sum(layer.bound_cycles for layer in report.layers)), percent(report.utilization), "",
     )  # fmt: skip
     print_table(columns, rows, totals)
     print_text(f"Host operators are outside the cycles. Memory: {_memory(report)}.")
@@ -199,6 +202,7 @@ def _row(
         macs=layer.macs,
         cycles=own,
         predicted_cycles=predicted.get(layer.name, 0),
+        bound_cycles=layer.bound_cycles,
         utilization=_utilization(layer.macs, own, params),
         fused_into=layer.fused_into,
     )

@@ -143,6 +143,7 @@ class LayerInfo:
     """An operator of the model, in the model's order. `where` is ``accelerator`` or ``host``; `output` a tensor name.
 
     `fused_into` names the layer whose instructions do this one's work. The instruction numbers are None without any.
+    `bound_cycles` is the least that the layer could take on this accelerator, however arranged; 0 if not known.
     """
 
     name: str
@@ -153,6 +154,7 @@ class LayerInfo:
     fused_into: str | None = None
     first_instruction: int | None = None
     last_instruction: int | None = None
+    bound_cycles: int = 0
 
 
 _STEPS: dict[str, type[AcceleratorRun | HostStep]] = {"run": AcceleratorRun, "host": HostStep}

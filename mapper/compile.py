@@ -5,9 +5,8 @@ from dataclasses import dataclass
 
 from ..hw.legality import verify_program
 from ..hw.params import Parameters
-from ..hw.program import AcceleratorRun, Program
-from .allocate import Allocation, allocate, verify_allocation
-from .banks import choose_banks
+from ..hw.program import AcceleratorRun, Program, TensorInfo
+from .arrange import CompiledRun
 from .describe import external_tensors, host_tensors, layer_table, on_chip_images, program_steps
 from .emit import WeightRegion, emit
 from .fuse import fuse as fuse_additions
@@ -17,22 +16,11 @@ from .ir import Graph
 from .layer import Network
 from .legalize import legalize
 from .pack import pack
-from .schedule import Schedule, order, synchronize, verify_schedule
-from .tiling import Tiling, tile
+from .search import search
 from .verify import verify_graph
-from .verify_layers import verify_network, verify_tilings
+from .verify_layers import verify_network
 
 __all__ = ["Compilation", "CompiledRun", "compile_model", "compile_steps"]
-
-
-@dataclass(frozen=True, eq=False)
-class CompiledRun:
-    """A run of the accelerator, and what led to its instructions."""
-
-    network: Network
-    tilings: dict[str, Tiling]
-    schedule: Schedule
-    allocation: Allocation
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,9 +46,9 @@ def compile_steps(graph: Graph, params: Parameters, *, fuse: bool = True) -> Com
     """As `compile_model`, with the intermediate steps."""
     verify_graph(graph)
     plan = legalize(graph, params)
-    runs = tuple(_compile_run(network, params, fuse) for network in plan.networks)
     inputs, outputs = external_tensors(graph, plan.networks)
     tensors = {tensor.name: tensor for tensor in inputs + outputs}
+    runs = tuple(_compile_run(network, tensors, params, fuse) for network in plan.networks)
     weights = WeightRegion()
     codes = [emit(run.schedule, run.network, run.tilings, run.allocation, tensors, params, weights) for run in runs]
     steps = program_steps(plan, [len(run.schedule.tasks) + 1 for run in runs], inputs, outputs)
@@ -80,7 +68,7 @@ def compile_steps(graph: Graph, params: Parameters, *, fuse: bool = True) -> Com
         model_inputs=graph.inputs,
         model_outputs=graph.outputs,
         tensors=sum(images, ()),
-        layers=layer_table(graph, plan.host, [(run.network, run.schedule) for run in runs]),
+        layers=layer_table(graph, plan.host, [(run.network, run.schedule) for run in runs], params),
         host_tensors=host_tensors(graph, plan, inputs, outputs),
         steps=steps,
     )
@@ -88,7 +76,9 @@ def compile_steps(graph: Graph, params: Parameters, *, fuse: bool = True) -> Com
     return Compilation(graph, plan.host, runs, program)
 
 
-def _compile_run(network: Network, params: Parameters, fuse: bool) -> CompiledRun:
+def _compile_run(
+    network: Network, tensors: Mapping[str, TensorInfo], params: Parameters, fuse: bool
+) -> CompiledRun:
     """One run, up to its instructions."""
     verify_network(network)
     if fuse:
@@ -101,11 +91,4 @@ def _compile_run(network: Network, params: Parameters, fuse: bool) -> CompiledRu
     if fuse and params.pooling:
         network = fuse_pools(network, params)
         verify_network(network)
-    tilings = tile(network, params)
-    verify_tilings(network, tilings, params)
-    banks = choose_banks(network, tilings)
-    allocation = allocate(network, banks, params)
-    verify_allocation(network, allocation, params)
-    schedule = synchronize(order(network, tilings), network, allocation, params)
-    verify_schedule(schedule)
-    return CompiledRun(network, tilings, schedule, allocation)
+    return search(network, tensors, params)

@@ -3,8 +3,10 @@
 from collections.abc import Container, Sequence
 
 from ..hw.isa import Base, Opcode
+from ..hw.params import Parameters
 from ..hw.program import AcceleratorRun, HostStep, HostTensor, LayerInfo, OnChipImage, TensorInfo
 from .allocate import Allocation
+from .bound import lower_bound
 from .host_steps import host_step, host_tensor
 from .ir import Graph, Tensor
 from .layer import Load, Network, Store
@@ -77,7 +79,7 @@ def on_chip_images(
 
 
 def layer_table(
-    graph: Graph, host: Container[str], runs: Sequence[tuple[Network, Schedule]]
+    graph: Graph, host: Container[str], runs: Sequence[tuple[Network, Schedule]], params: Parameters
 ) -> tuple[LayerInfo, ...]:
     """A row for every operator of the model. A fused operator names the layer that does its work.
 
@@ -94,6 +96,7 @@ def layer_table(
         first += len(schedule.tasks) + 1
     layers = [layer for network, _ in runs for layer in network.layers]
     leaders = {name: layer.operators[0] for layer in layers for name in layer.operators}
+    bounds = {layer.operators[0]: lower_bound(layer, params) for layer in layers}
     rows = []
     for operator in graph.operators:
         leader = leaders.get(operator.name)
@@ -108,6 +111,7 @@ def layer_table(
                 fused_into=None if leader == operator.name else leader,
                 first_instruction=span[0],
                 last_instruction=span[-1],
+                bound_cycles=bounds.get(operator.name, 0),
             )
         )
     return tuple(rows)

@@ -6,7 +6,8 @@ from ..hw.isa import Opcode
 from ..hw.params import Parameters
 from ..hw.program import LayerInfo
 from ..sim.cycles import predict
-from .compile import Compilation, CompiledRun
+from .arrange import CompiledRun
+from .compile import Compilation
 from .layer import Layer
 from .tiling import passes
 
@@ -15,7 +16,7 @@ __all__ = ["WIDTH", "schedule_report"]
 WIDTH = 100
 """Columns of the report."""
 
-_HEADINGS = ("layer", "where", "output", "instr", "tiles", "macs", "cycles", "util", "KiB at")
+_HEADINGS = ("layer", "where", "output", "instr", "tiles", "macs", "cycles", "bound", "over", "util")
 _RIGHT = frozenset(_HEADINGS[3:])
 
 
@@ -23,8 +24,8 @@ def schedule_report(compilation: Compilation) -> str:
     """A line for every operator of the model, and the totals; lines of at most `WIDTH` characters.
 
     `instr` counts COMPUTE instructions, `tiles` the weight tiles of each output channel block; `cycles` are predicted,
-    from one layer's last result to the next one's; `util` is macs / (rows x cols x cycles). `KiB at` is where the
-    output starts in its bank.
+    from one layer's last result to the next one's; `bound` is the least that the layer could take, `over` the share of the
+    cycles beyond it; `util` is macs / (rows x cols x cycles).
     """
     program, params = compilation.program, compilation.program.params
     prediction = predict(program)
@@ -42,7 +43,7 @@ def schedule_report(compilation: Compilation) -> str:
                 cycles, finished = f"{prediction.completions[last] - finished:,}", prediction.completions[last]
             moved = "moved" if cycles else "no data moved"
             where = "host" if info.where == "host" else f"in {info.fused_into}" if info.fused_into else moved
-            rows.append((info.name, where, output, "", "", "", cycles, "", ""))
+            rows.append((info.name, where, output, "", "", "", cycles, "", "", ""))
             if reason := compilation.host.get(info.name):
                 notes.append(f"{info.name} runs on the host: {reason}")
             continue
@@ -51,9 +52,10 @@ def schedule_report(compilation: Compilation) -> str:
         computes = opcodes[info.first_instruction : info.last_instruction + 1].count(Opcode.COMPUTE)
         rows.append((*_name(info, layer, output), str(computes), *_numbers(run, layer, info, params, own)))
     total = sum(info.macs for info in program.layers)
+    bound = sum(info.bound_cycles for info in program.layers)
     utilization = total / (params.rows * params.cols * prediction.total) if prediction.total else 0.0
     rows.append(("total", "", "", str(opcodes.count(Opcode.COMPUTE)), "", f"{total:,}", f"{prediction.total:,}",
-                 f"{utilization:.0%}", ""))  # fmt: skip
+                 f"{bound:,}", _over(prediction.total, bound), f"{utilization:.0%}"))  # fmt: skip
     memory = (
         f"{params.array}: {len(program)} instructions, {len(program.weights):,} bytes of weights, "
         f"{max((run.allocation.kib(params) for run in compilation.runs), default=0.0):.1f} of {params.activation_kib} "
@@ -68,9 +70,14 @@ def _name(info: LayerInfo, layer: Layer, output: str) -> tuple[str, str, str]:
 
 def _numbers(run: CompiledRun, layer: Layer, info: LayerInfo, params: Parameters, cycles: int) -> tuple[str, ...]:
     tiles = passes(layer, run.tilings[layer.name], params)
-    address = run.allocation.places[layer.output].address * params.unit / 1024
     utilization = info.macs / (params.rows * params.cols * cycles) if cycles > 0 else 0
-    return str(tiles), f"{info.macs:,}", f"{cycles:,}", f"{utilization:.0%}", f"{address:.2f}"
+    bound = info.bound_cycles
+    return str(tiles), f"{info.macs:,}", f"{cycles:,}", f"{bound:,}", _over(cycles, bound), f"{utilization:.0%}"
+
+
+def _over(cycles: int, bound: int) -> str:
+    """The share of the cycles beyond the bound."""
+    return f"{(cycles - bound) / cycles:.1%}" if cycles > 0 else ""
 
 
 def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:

@@ -5,13 +5,17 @@ instructions, LOAD, WEIGHTS, COMPUTE and STORE, and the read channel that three 
 below a pass of the array, a burst of the bus, or a vector of a stream. Cycle 0 is the one of the start.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ..hw.encoding import Fields
+from ..hw.isa import Opcode
+from ..hw.params import Parameters
 from ..hw.program import Program
 from .latencies import Latencies, MemoryModel
 from .machine import COUNTERS, Machine
 
-__all__ = ["Prediction", "predict"]
+__all__ = ["Prediction", "predict", "predict_run"]
 
 
 @dataclass(frozen=True)
@@ -30,9 +34,19 @@ def predict(program: Program, memory: MemoryModel | None = None, latencies: Late
     """Predict all runs of a legal program. Raises ``ValueError`` if one would not end."""
     total, completions, counters = 0, list[int](), dict.fromkeys(COUNTERS, 0)
     for part in program.parts:
-        cycles, ends, categories = Machine(part, memory or MemoryModel(), latencies or Latencies()).run()
-        completions += [total + end for end in ends]
-        total += cycles
-        for name, count in categories.items():
+        run = predict_run(list(part.decoded()), program.params, memory, latencies)
+        completions += [total + end for end in run.completions]
+        total += run.total
+        for name, count in run.counters.items():
             counters[name] += count
     return Prediction(total, tuple(completions), counters)
+
+
+def predict_run(
+    instructions: Sequence[tuple[Opcode, Fields]],
+    params: Parameters,
+    memory: MemoryModel | None = None,
+    latencies: Latencies | None = None,
+) -> Prediction:
+    """Predict one run of legal instructions, END the last of them. Raises ``ValueError`` if it would not end."""
+    return Prediction(*Machine(instructions, params, memory or MemoryModel(), latencies or Latencies()).run())

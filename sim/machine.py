@@ -1,13 +1,13 @@
 """The machine of the cycle model: a process for the controller and each engine, and the state that they share."""
 
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from typing import Any
 
 from ..hw.encoding import Fields
 from ..hw.isa import INSTRUCTION_BYTES, Opcode
 from ..hw.legality import resolve_wait
-from ..hw.program import Program
+from ..hw.params import Parameters
 from .clock import Clock, Process, Signal
 from .latencies import Latencies, MemoryModel
 from .passes import Pass, gap, passes, result_writes
@@ -37,11 +37,17 @@ class _Transfers:
 class Machine:
     """All processes of a run, and what they tell each other."""
 
-    def __init__(self, program: Program, memory: MemoryModel, latencies: Latencies) -> None:
-        self._params, self._latencies, self._memory = program.params, latencies, memory
+    def __init__(
+        self,
+        instructions: Sequence[tuple[Opcode, Fields]],
+        params: Parameters,
+        memory: MemoryModel,
+        latencies: Latencies,
+    ) -> None:
+        self._params, self._latencies, self._memory = params, latencies, memory
         self._clock = Clock()
         self._channel = ReadChannel(self._clock, memory, latencies)
-        self._instructions = list(program.decoded())
+        self._instructions = instructions
         self._targets: list[dict[Opcode, int]] = []
         counts = dict.fromkeys(_COUNTED, 0)
         for opcode, fields in self._instructions:
