@@ -19,19 +19,26 @@ from .tokens import TokenCounts, TokenGate
 from .watchdog import Watchdog
 from .weights import WeightEngine
 
-__all__ = ["Accelerator"]
+__all__ = ["Accelerator", "AcceleratorSignature"]
 
 
-class Accelerator(wiring.Component):
-    """The top: ``m_axi`` to external memory, ``s_axil`` for the registers, ``irq`` high when a run is done or has failed."""
+class AcceleratorSignature(wiring.Signature):
+    """``m_axi`` to external memory, ``s_axil`` for the registers, ``irq`` high when a run is done or has failed."""
 
     def __init__(self, params: Parameters):
-        self._params = params
         super().__init__({
             "m_axi": Out(AXI4Signature(params.axi_bits)),
             "s_axil": In(AXI4LiteSignature()),
             "irq": Out(1),
         })
+
+
+class Accelerator(wiring.Component):
+    """The top, with the ports of `AcceleratorSignature`."""
+
+    def __init__(self, params: Parameters):
+        self._params = params
+        super().__init__(AcceleratorSignature(params))
 
     def elaborate(self, platform):
         m = Module()
@@ -83,7 +90,7 @@ class Accelerator(wiring.Component):
         ))  # fmt: skip
         postprocessor = block("postprocessor", PostProcessor(
             cols=params.cols, vector=params.vector, units=params.units, address_bits=len(scratchpad.results.address),
-            residual=params.residual,
+            residual=params.residual, target=params.target,
         ))  # fmt: skip
         for mine, theirs in zip(compute.ports, scratchpad.ports, strict=True):
             connect(m, mine, theirs)

@@ -75,7 +75,9 @@ class ComputeEngine(wiring.Component):
             rows=params.rows, cols=params.cols, ports=self._ports, groups=groups, packed=params.packed
         )
         m.submodules.tile_loader = loader = TileLoader(rows=params.rows, cols=params.cols, latency=Feeder.LATENCY)
-        m.submodules.array = array = SystolicArray(rows=params.rows, cols=params.cols, groups=groups)
+        m.submodules.array = array = SystolicArray(
+            rows=params.rows, cols=params.cols, groups=groups, target=params.target, blocks=params.array_blocks
+        )
         m.submodules.accumulator = accumulator = Accumulator(
             cols=params.cols, depth=params.accumulator_depth, sum_width=array.sum_width
         )
