@@ -9,6 +9,7 @@ from typing import IO, Any
 import click
 
 from ..hw.program import ProgramError
+from ..hw.synth import SynthesisError, ToolMissingError
 from ..mapper.errors import ModelError, UnsupportedError
 from ..sim.interpreter import InterpreterError
 from ..sim.verilator import SimulationError, ToolError
@@ -64,8 +65,10 @@ def explain(error: Exception) -> CommandError | None:
             return CommandError(error.format_message())
         case UnsupportedError():
             return CommandError(f"unsupported: {error}", Status.UNSUPPORTED, [f"hint: {error.hint}"])
-        case ModelError() | ProgramError() | ToolError():
+        case ModelError() | ProgramError() | ToolError() | ToolMissingError():
             return CommandError(str(error))
+        case SynthesisError():
+            return CommandError(str(error), details=error.output.splitlines()[-10:])
         case InterpreterError():
             return CommandError(f"mismatch: the interpreter cannot run the program: {error}", Status.MISMATCH)
         case SimulationError():
