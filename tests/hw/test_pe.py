@@ -52,8 +52,8 @@ def test_sums_weights_and_swaps(groups: int) -> None:
             pixels = [extreme() for _ in range(groups)]
             operand = row["data"]
             if groups:
-                row["select"] = rng.randrange(groups + 1)
-                operand = [row["data"], *pixels][row["select"]]
+                row |= {"pixel": rng.random() < 0.7, "group": rng.randrange(groups)}
+                operand = pixels[row["group"]] if row["pixel"] else operand
                 ctx.set(dut.pixels, pixels)
             weight, shift, total = extreme(), rng.random() < 0.4, rng.randrange(-(1 << 16), 1 << 16)
             ctx.set(dut.row_i, row)
