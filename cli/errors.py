@@ -65,10 +65,8 @@ def explain(error: Exception) -> CommandError | None:
             return CommandError(error.format_message())
         case UnsupportedError():
             return CommandError(f"unsupported: {error}", Status.UNSUPPORTED, [f"hint: {error.hint}"])
-        case ModelError() | ProgramError() | ToolError() | ToolMissingError():
+        case ModelError() | ProgramError() | SynthesisError() | ToolError() | ToolMissingError():
             return CommandError(str(error))
-        case SynthesisError():
-            return CommandError(str(error), details=error.output.splitlines()[-10:])
         case InterpreterError():
             return CommandError(f"mismatch: the interpreter cannot run the program: {error}", Status.MISMATCH)
         case SimulationError():

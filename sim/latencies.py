@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from ..hw.accumulator import Accumulator
 from ..hw.axi import BURST_BEATS
+from ..hw.compute import ComputeEngine
 from ..hw.feeder import Feeder
 from ..hw.params import Parameters
 from ..hw.pe import ProcessingElement
@@ -39,7 +40,7 @@ class Latencies:
     fifo: int = 2  # into a queue to out of it
     load: int = 6  # a beat to the last vector that it completes
     weights: int = 3  # a beat to its vector at the head of the stream
-    compute: int = 3  # a COMPUTE leaves the gate, to its first step
+    compute: int = 4  # a COMPUTE leaves the gate, to its first step
     store: int = 8  # a STORE leaves the gate, to its first beat
     end: int = 1  # the dispatch of END, to its first look at the tokens
     finish: int = 1  # all engines idle, to the end
@@ -55,4 +56,5 @@ class Latencies:
     def result(self, params: Parameters) -> int:
         """Cycles from the last step of a COMPUTE to its token."""
         array = params.rows + params.cols - 2 + ProcessingElement.LATENCY  # `SystolicArray.latency`, without an array
-        return Feeder.LATENCY + array + Accumulator.LATENCY + PostProcessor.latency(params.residual) + self.token
+        before, behind = ComputeEngine.ISSUE + Feeder.LATENCY, Accumulator.LATENCY + PostProcessor.latency(params.residual)
+        return before + array + behind + self.token

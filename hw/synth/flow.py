@@ -21,11 +21,7 @@ _STAGES = {"Packing": "packing", "Creating initial": "placing", "Routing": "rout
 
 
 class SynthesisError(RuntimeError):
-    """A tool failed, or left less than it should; ``output`` is the end of what it printed."""
-
-    def __init__(self, message: str, output: str) -> None:
-        super().__init__(message)
-        self.output = output[-2000:]
+    """A tool failed, or left less than it should."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,17 +98,17 @@ def _run(jobs: Sequence[Job], *outputs: Sequence[str], step: Callable[[], None] 
         tool = Path(job.command[0]).name
         if code:
             how = f"was killed by signal {-code}" if code < 0 else f"failed with exit status {code}"
-            raise SynthesisError(f"{tool} {how}{_last_error(job.output)}", job.output)
+            raise SynthesisError(f"{tool} {how}{_last_error(job.output)}")
         for file in files:
             if not (job.folder / file).is_file() or not (job.folder / file).stat().st_size:
-                raise SynthesisError(f"{tool} ended without its output {file}", job.output)
+                raise SynthesisError(f"{tool} ended without its output {file}")
 
 
 def _check_netlist(path: Path) -> None:
     with path.open("rb") as file:
         file.seek(-2, os.SEEK_END)
         if file.read().strip() != b"}":
-            raise SynthesisError("yosys left half a netlist", "")
+            raise SynthesisError("yosys left half a netlist")
 
 
 def _last_error(output: str) -> str:
