@@ -87,7 +87,7 @@ class ComputeEngine(wiring.Component):
             cols=params.cols, depth=params.accumulator_depth, sum_width=array.sum_width
         )
         m.submodules.wave_delay = wave_delay = Delay(
-            steps.wave.shape(), self.ISSUE + Feeder.LATENCY + array.latency - 1
+            steps.wave.shape(), self.ISSUE + Feeder.LATENCY + array.latency - Accumulator.LEAD
         )
 
         connect(m, flipped(self.instructions), passes.instructions)

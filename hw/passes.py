@@ -61,7 +61,7 @@ class PassWalker(wiring.Component):
     ``depthwise``, ``packed`` and ``residual`` say what there is hardware for.
     """
 
-    PACE = 3  # as far apart as the starts of passes are: nobody waits for it
+    PACE = 3  # less than `Accumulator.REUSE`, the distance of starts: nobody waits for it
 
     def __init__(
         self, *, rows: int, vector: int, reduction_units: int, block_units: int, depthwise: bool, packed: bool, residual: bool
