@@ -23,7 +23,7 @@ __all__ = ["compile_command", "memory_map"]
 @model_argument
 @target_options
 @output_folder_option
-def compile_command(model: str, array: str | None, config: Path | None, folder: Path) -> None:
+def compile_command(model: str, array: str | None, board: str | None, config: Path | None, folder: Path) -> None:
     """Compile MODEL for TARGET into DIR.
 
     \b
@@ -31,7 +31,7 @@ def compile_command(model: str, array: str | None, config: Path | None, folder: 
     NAME.memory.txt    what lies where, in external memory and on chip
     NAME.schedule.txt  layers, their tiles and predicted cycles; the instructions with their tokens
     """
-    params = require_target(array, config)
+    params = require_target(array, board, config)
     check_writable(folder / "NAME.twp")
     opened = open_model(model)
     if isinstance(opened, Program):

@@ -16,7 +16,7 @@ __all__ = ["generate_command"]
 @click.command("generate", short_help="Verilog, parameter JSON, C header of registers")
 @target_options
 @output_folder_option
-def generate_command(array: str | None, config: Path | None, folder: Path) -> None:
+def generate_command(array: str | None, board: str | None, config: Path | None, folder: Path) -> None:
     """Write the accelerator of TARGET into DIR.
 
     \b
@@ -24,7 +24,7 @@ def generate_command(array: str | None, config: Path | None, folder: Path) -> No
     tilewright.json  the parameters, for --config, and the Verilog's SHA-256
     tilewright.h     register offsets, bits and error codes, in C
     """
-    params = require_target(array, config)
+    params = require_target(array, board, config)
     check_writable(folder / f"{TOP}.v")
     with Steps() as steps:
         steps(f"generating the Verilog of {params.array} (kept for the next time)")

@@ -20,7 +20,7 @@ __all__ = ["main"]
 class Commands(click.Group):
     """The sub-commands, imported when asked for: `--help` need not wait for simulators and compilers."""
 
-    NAMES = ("check", "generate", "compile", "run")
+    NAMES = ("check", "generate", "compile", "run", "synth")
 
     def list_commands(self, context: click.Context) -> list[str]:
         """In the order of a working day."""
@@ -86,7 +86,7 @@ def _tidy_end() -> Iterator[None]:
     cls=Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="""MODEL is an int8 .tflite file, a program made by `tilewright compile`, or `digits`, the network that
-    ships with Tilewright. TARGET is --array RxC or --config FILE.
+    ships with Tilewright. TARGET is --array RxC, --board NAME or --config FILE.
 
     \b
     Exit status: 0 done and equal; 2 a user's error; 3 unsupported; 4 mismatch;

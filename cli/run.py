@@ -14,7 +14,7 @@ from .errors import CommandError, Status
 from .files import Content, check_writable, json_bytes, write_files
 from .inputs import Cases, InputSpec, random_cases, read_cases, stack
 from .model import check_target, open_model
-from .options import json_option, model_argument, read_target, target_options
+from .options import NO_TARGET, json_option, model_argument, read_target, target_options
 from .progress import Steps
 from .report import Report, make_report, print_report
 from .session import Case, Session
@@ -70,6 +70,7 @@ __all__ = ["input_specs", "run_command"]
 def run_command(
     model: str,
     array: str | None,
+    board: str | None,
     config: Path | None,
     input_path: Path | None,
     engine: str,
@@ -93,15 +94,15 @@ def run_command(
     memory = _memory(engine, latency, bandwidth)
     check_port(engine, port, baud)
     check_writable(output_path, json_path)
-    params = read_target(array, config, int(axi_bits) if axi_bits else None)
+    params = read_target(array, board, config, int(axi_bits) if axi_bits else None)
     opened = open_model(model)
     if isinstance(opened, Program):
         if no_fuse:
             raise CommandError(f"--no-fuse: {model} is a program, compiled already; give the model")
         check_target(model, opened, params)
-        params = opened.params
+        params = params or opened.params
     if params is None:
-        raise CommandError("no target: give --array RxC, such as --array 16x16, or --config FILE")
+        raise CommandError(NO_TARGET)
     with Steps() as steps:
         session = Session(opened, params, fuse=not no_fuse, memory=memory, step=steps)
         cases = _cases(session.program, input_path)

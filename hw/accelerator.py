@@ -19,21 +19,28 @@ from .tokens import TokenCounts, TokenGate
 from .watchdog import Watchdog
 from .weights import WeightEngine
 
-__all__ = ["Accelerator"]
+__all__ = ["Accelerator", "AcceleratorSignature"]
 
 
-class Accelerator(wiring.Component):
-    """The top: ``m_axi`` to external memory, ``s_axil`` for the registers, ``irq`` high when a run is done or has failed;
+class AcceleratorSignature(wiring.Signature):
+    """``m_axi`` to external memory, ``s_axil`` for the registers, ``irq`` high when a run is done or has failed;
     ``status`` is the register's."""
 
     def __init__(self, params: Parameters):
-        self._params = params
         super().__init__({
             "m_axi": Out(AXI4Signature(params.axi_bits)),
             "s_axil": In(AXI4LiteSignature()),
             "irq": Out(1),
             "status": Out(STATUS),
         })
+
+
+class Accelerator(wiring.Component):
+    """The top, with the ports of `AcceleratorSignature`."""
+
+    def __init__(self, params: Parameters):
+        self._params = params
+        super().__init__(AcceleratorSignature(params))
 
     def elaborate(self, platform):
         m = Module()
@@ -85,7 +92,7 @@ class Accelerator(wiring.Component):
         ))  # fmt: skip
         postprocessor = block("postprocessor", PostProcessor(
             cols=params.cols, vector=params.vector, units=params.units, address_bits=len(scratchpad.results.address),
-            residual=params.residual, pooling=params.pooling,
+            residual=params.residual, pooling=params.pooling, target=params.target,
         ))  # fmt: skip
         for mine, theirs in zip(compute.ports, scratchpad.ports, strict=True):
             connect(m, mine, theirs)

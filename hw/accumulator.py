@@ -15,18 +15,19 @@ WAVE = data.StructLayout({
     "block_end": 1,  # the block's last result
     "end": 1,  # the instruction's last result
 })
-"""What the sequencer says of a wave; it arrives at the accumulator one cycle before the wave's sums."""
+"""What the sequencer says of a wave; it arrives at the accumulator `Accumulator.LEAD` cycles before the wave's sums."""
 
 
 class Accumulator(wiring.Component):
     """Combines the sums of a block's passes.
 
-    Entry n belongs to the pass's result n. ``wave`` comes one cycle before its ``sums``; a finished total leaves LATENCY
+    Entry n belongs to the pass's result n. ``wave`` comes LEAD cycles before its ``sums``; a finished total leaves LATENCY
     cycles after its sums. Passes must start at least REUSE cycles apart.
     """
 
     LATENCY = 1
-    REUSE = 3
+    LEAD = 2
+    REUSE = 4
 
     def __init__(self, *, cols: int, depth: int, sum_width: int):
         self._cols = cols
@@ -49,15 +50,23 @@ class Accumulator(wiring.Component):
         write = partial_sums.write_port()
 
         following = Signal(range(self._depth))  # entry of the next result, unless a pass starts
+        read_wave = Signal(WAVE)  # in step with the memory's answer, which comes late in its cycle
+        read_entry = Signal(range(self._depth))
+        wave = Signal(WAVE)  # in step with `sums`
         entry = Signal(range(self._depth))
-        wave = Signal(WAVE)  # in step with `sums` and the memory's answer
+        answer = Signal.like(read.data)
         m.d.comb += read.addr.eq(Mux(self.wave.start, 0, following))
-        m.d.sync += wave.eq(self.wave)
+        m.d.sync += [
+            read_wave.eq(self.wave),
+            wave.eq(read_wave),
+            entry.eq(read_entry),
+            answer.eq(read.data),
+        ]
         with m.If(self.wave.result):
-            m.d.sync += [following.eq(read.addr + 1), entry.eq(read.addr)]
+            m.d.sync += [following.eq(read.addr + 1), read_entry.eq(read.addr)]
         m.d.comb += read.en.eq(self.wave.result)
 
-        earlier = data.View(self.totals.shape(), read.data)
+        earlier = data.View(self.totals.shape(), answer)
         done = Signal(WAVE)
         m.d.sync += [done.eq(wave), write.addr.eq(entry)]
         for total, before, now in zip(self.totals, earlier, self.sums, strict=True):

@@ -5,6 +5,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
+from .multiplier_target import array_multipliers
 from .pe import ProcessingElement, row_layout
 from .skew import Skew
 
@@ -20,9 +21,13 @@ class SystolicArray(wiring.Component):
 
     ``weights`` (one byte per column) enter the shadow registers of the rows in ``shift``: row 0 takes them, every other row
     takes what the row above held. A ``swap`` may come in the same cycle as the first vector of the next tile.
+
+    ``blocks`` of the products are in multiplier blocks of ``target``, the others in its logic.
     """
 
-    def __init__(self, *, rows: int, cols: int, groups: int):
+    def __init__(self, *, rows: int, cols: int, groups: int, target: str = "generic", blocks: int = 0):
+        self._target = target
+        self._blocks = blocks
         self.rows = rows
         self.cols = cols
         self.groups = groups
@@ -58,6 +63,7 @@ class SystolicArray(wiring.Component):
             m.d.comb += skew.i.eq(self.pixels[group])
             pixel_skews.append(skew)
 
+        elements = []
         above = [None] * self.cols
         for r in range(self.rows):
             left = None
@@ -72,5 +78,17 @@ class SystolicArray(wiring.Component):
                 ]
                 m.d.comb += [pe.pixels[group].eq(skew.o[c]) for group, skew in enumerate(pixel_skews)]
                 above[c] = left = pe
+                elements.append(pe)
         m.d.comb += [sum_skew.i[c].eq(pe.sum_o) for c, pe in enumerate(above)]
+
+        for multiplier, products in array_multipliers(self._target, len(elements), self._blocks):
+            r, c = divmod(products[0], self.cols)
+            m.submodules[f"multiplier_{r}_{c}"] = multiplier
+            for n, product in enumerate(products):
+                pe = elements[product]
+                m.d.comb += [
+                    multiplier.a[n].eq(pe.operand),
+                    multiplier.b[n].eq(pe.active),
+                    pe.product.eq(multiplier.product[n]),
+                ]
         return m

@@ -32,8 +32,10 @@ class ComputeEngine(wiring.Component):
     """Walks ``instructions``, reads the scratchpad through ``ports`` and ``words``, takes ``tiles``, and gives ``totals``.
 
     ``residual`` carries the residual operand's C bytes for a result, ahead of its total. ``active``, ``wants_weights``,
-    ``held`` and ``busy`` tell what the engine did this cycle.
+    ``held`` and ``busy`` tell what the engine did this cycle. A step's reads leave ``ISSUE`` cycles after it.
     """
+
+    ISSUE = 1
 
     def __init__(self, params: Parameters):
         self._params = params
@@ -60,6 +62,7 @@ class ComputeEngine(wiring.Component):
         params = self._params
         groups = pixel_groups(params)
         m.submodules.passes = passes = PassWalker(
+            rows=params.rows,
             vector=params.vector,
             reduction_units=params.rows // params.unit,
             block_units=params.cols // params.unit,
@@ -74,22 +77,28 @@ class ComputeEngine(wiring.Component):
         m.submodules.feeder = feeder = Feeder(
             rows=params.rows, cols=params.cols, ports=self._ports, groups=groups, packed=params.packed
         )
-        m.submodules.tile_loader = loader = TileLoader(rows=params.rows, cols=params.cols, latency=Feeder.LATENCY)
-        m.submodules.array = array = SystolicArray(rows=params.rows, cols=params.cols, groups=groups)
+        m.submodules.tile_loader = loader = TileLoader(
+            rows=params.rows, cols=params.cols, latency=self.ISSUE + Feeder.LATENCY
+        )
+        m.submodules.array = array = SystolicArray(
+            rows=params.rows, cols=params.cols, groups=groups, target=params.target, blocks=params.array_blocks
+        )
         m.submodules.accumulator = accumulator = Accumulator(
             cols=params.cols, depth=params.accumulator_depth, sum_width=array.sum_width
         )
-        m.submodules.wave_delay = wave_delay = Delay(steps.wave.shape(), Feeder.LATENCY + array.latency - 1)
+        m.submodules.wave_delay = wave_delay = Delay(
+            steps.wave.shape(), self.ISSUE + Feeder.LATENCY + array.latency - Accumulator.LEAD
+        )
 
         connect(m, flipped(self.instructions), passes.instructions)
         connect(m, passes.passes, steps.passes)
         connect(m, flipped(self.tiles), loader.tiles)
         for port, mine in zip(steps.ports, self.ports, strict=True):
-            connect(m, port, flipped(mine))
+            m.d.sync += [mine.en.eq(port.en), mine.place.eq(port.place)]
+        m.d.sync += feeder.step.eq(steps.step)
         m.d.comb += [
             steps.ready_next.eq(loader.ready_next),
             loader.swap.eq(steps.step.swap),
-            feeder.step.eq(steps.step),
             *(into.eq(word) for into, word in zip(feeder.words, self.words, strict=True)),
             array.lanes.eq(feeder.lanes),
             array.weights.eq(loader.weights),
@@ -110,7 +119,7 @@ class ComputeEngine(wiring.Component):
             m.d.comb += array.pixels.eq(feeder.pixels)
         if params.residual:
             operand = data.StructLayout({"valid": 1, "sub": steps.res_sub.shape()})
-            m.submodules.residual_delay = delay = Delay(operand, Scratchpad.LATENCY)
+            m.submodules.residual_delay = delay = Delay(operand, self.ISSUE + Scratchpad.LATENCY)
             blocks = data.ArrayLayout(8 * params.cols, params.vector // params.cols)
             word = data.View(blocks, self.words[-1])
             m.d.comb += [delay.i.valid.eq(steps.res_en), delay.i.sub.eq(steps.res_sub)]

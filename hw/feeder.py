@@ -93,7 +93,7 @@ class Feeder(wiring.Component):
             depthwise = Signal()
             m.d.sync += depthwise.eq(step.mode == Mode.DEPTHWISE)
             for r in range(self._rows):
-                m.d.sync += self.lanes[r].select.eq(Mux(depthwise & taken[r], kernel_row[r] + 1, 0))
+                m.d.sync += [self.lanes[r].pixel.eq(depthwise & taken[r]), self.lanes[r].group.eq(kernel_row[r])]
             self._delay_pixels(m, step)
         if self._packed:
             packed = Signal()

@@ -4,12 +4,18 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass, fields
 
-__all__ = ["BANKS", "Parameters", "parse_array"]
+__all__ = ["BANKS", "TARGETS", "Parameters", "parse_array"]
 
 BANKS = 4
 """Row banks of the activation memory: image row y lies in bank y modulo 4."""
 
 _SIDES = (4, 8, 16, 32)
+
+TARGETS = ("generic", "ecp5", "ice40", "gowin")
+"""Whose multipliers the hardware is built from; ``generic`` leaves them to the synthesizer."""
+
+_ANY_PROGRAM = ("target", "dsp_blocks")
+_WIDE_PRODUCTS = 4  # in a lane of the post-processor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +27,10 @@ class Parameters:
     of the external memory port, ``weight_fifo_bytes`` the depth of the weight stream. ``depthwise`` adds the pixel buses
     (depthwise convolutions, pools, stand-alone additions), ``packed`` the gathering of bytes for inputs of few channels,
     ``residual`` the tables that add a second operand, ``pooling`` the pools behind other layers, in the same pass.
+
+    ``target`` is the device family whose multipliers are used, ``dsp_blocks`` how many multiplier blocks (MULT18X18D,
+    SB_MAC16 or MULT18X18) there are for them: the post-processor's lanes come first (not on iCE40), then as many processing
+    elements as possible; the others multiply in logic. Neither changes a cycle or a result, nor the fingerprint.
 
     Raises ``ValueError`` naming the field, the value and the legal range.
     """
@@ -35,6 +45,8 @@ class Parameters:
     packed: bool = True
     residual: bool = True
     pooling: bool = True
+    target: str = "generic"
+    dsp_blocks: int = 0
 
     def __post_init__(self) -> None:
         for name in ("rows", "cols"):
@@ -49,6 +61,27 @@ class Parameters:
         _require("weight_fifo_bytes", self.weight_fifo_bytes, tuple(1 << n for n in range(10, 16)))
         for name in ("depthwise", "packed", "residual", "pooling"):
             _require(name, getattr(self, name), (False, True))
+        _require("target", self.target, TARGETS)
+        self._check_blocks()
+
+    def _check_blocks(self) -> None:
+        blocks, lanes = self.dsp_blocks, self._lane_blocks
+        if type(blocks) is not int or not 0 <= blocks <= 4096:
+            raise ValueError(f"dsp_blocks: {blocks!r} is not 0 to 4096")
+        if self.target == "generic" and blocks:
+            raise ValueError(f"dsp_blocks: {blocks} with target generic, which has none")
+        if blocks < lanes:
+            raise ValueError(f"dsp_blocks: {blocks} is less than the {lanes} that {self.cols} lanes take")
+
+    @property
+    def _lane_blocks(self) -> int:
+        return _WIDE_PRODUCTS * self.cols if self.target in ("ecp5", "gowin") else 0
+
+    @property
+    def array_blocks(self) -> int:
+        """Processing elements whose multiplier is in a block of the device."""
+        products = 1 if self.target == "ecp5" else 2  # in a block
+        return min(products * (self.dsp_blocks - self._lane_blocks), self.rows * self.cols)
 
     @property
     def vector(self) -> int:
@@ -99,8 +132,9 @@ class Parameters:
 
     @property
     def fingerprint(self) -> int:
-        """64 bits that tell configurations apart; readable from the accelerator's registers."""
-        return int.from_bytes(hashlib.sha256(self.to_json().encode()).digest()[:8], "little")
+        """64 bits that tell configurations apart, as far as programs can; readable from the accelerator's registers."""
+        relevant = {name: value for name, value in asdict(self).items() if name not in _ANY_PROGRAM}
+        return int.from_bytes(hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).digest()[:8], "little")
 
 
 def parse_array(text: str) -> Parameters:

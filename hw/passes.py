@@ -35,6 +35,7 @@ PASS = data.StructLayout({
     "y": signed(13),
     "x": signed(13),  # of the first tap
     "lead": range(LEAD_LIMIT + 1),
+    "gap": 6,  # depthwise: cycles between the last step of the latest depthwise pass and this one's first, at least
     "residual": 1,  # read the residual operand in this pass
     "res_address": 16,
     "res_bank": range(BANKS),
@@ -54,15 +55,18 @@ def move_rows(bank, rows, whole_step, row_step):
 
 
 class PassWalker(wiring.Component):
-    """Walks the passes of ``instructions``, one per cycle if taken; ``busy`` from an instruction to its last pass.
+    """Walks the passes of ``instructions``, one in ``PACE`` cycles if taken; ``busy`` from an instruction to its last pass.
 
-    ``reduction_units`` and ``block_units`` are the units in R and in C bytes, ``vector`` is V;
+    ``rows`` is R, ``vector`` V; ``reduction_units`` and ``block_units`` are the units in R and in C bytes;
     ``depthwise``, ``packed`` and ``residual`` say what there is hardware for.
     """
 
+    PACE = 3  # less than `Accumulator.REUSE`, the distance of starts: nobody waits for it
+
     def __init__(
-        self, *, vector: int, reduction_units: int, block_units: int, depthwise: bool, packed: bool, residual: bool
+        self, *, rows: int, vector: int, reduction_units: int, block_units: int, depthwise: bool, packed: bool, residual: bool
     ):
+        self._rows = rows
         self._depthwise = depthwise
         self._packed = packed
         self._residual = residual
@@ -90,12 +94,19 @@ class PassWalker(wiring.Component):
         last_tap_y = Signal()
         last_tap_x = Signal()
         last_channel = Signal()
-        m.d.comb += [
+        m.d.sync += [
             last_block.eq(block + 1 == ins.blocks),
             last_tap_y.eq(tap_y + 1 == ins.taps_y),
             last_tap_x.eq(tap_x + 1 == ins.taps_x),
             last_channel.eq(channel + 1 == ins.channels),
         ]
+
+        # What follows from the loops' state is there a cycle later, and the way to the next kernel row two cycles later.
+        # Until then no pass is offered, and the state of one that was taken stays.
+        settling = Signal(range(self.PACE))
+        left = Signal()
+        with m.If(settling != 0):
+            m.d.sync += settling.eq(settling - 1)
 
         # Where the current block, kernel row, kernel column and channel block start.
         block_address = Signal(16)
@@ -116,14 +127,18 @@ class PassWalker(wiring.Component):
         rows_done = Signal(3)
         next_skip = Signal(6)
         if self._packed:
-            m.d.comb += [taken.eq(skip + ins.rows), next_skip.eq(taken)]
+            m.d.comb += taken.eq(skip + ins.rows)
+            m.d.sync += [rows_done.eq(0), next_skip.eq(taken)]
             for count in range(1, BANKS + 1):
                 with m.If(taken >= count * ins.group):
-                    m.d.comb += [rows_done.eq(count), next_skip.eq(taken - count * ins.group)]
+                    m.d.sync += [rows_done.eq(count), next_skip.eq(taken - count * ins.group)]
 
-        row_distance, next_bank = move_rows(
+        row_distance = Signal(16)
+        next_bank = Signal(range(BANKS))
+        distance, below = move_rows(
             bank, Mux(packed, rows_done, ins.tap_y_rows[:2]), Mux(packed, 0, tap_y_step), ins.row_step
         )
+        m.d.sync += [row_distance.eq(distance), next_bank.eq(below)]
         next_block_address = Signal(16)
         next_row_address = Signal(16)
         m.d.comb += [
@@ -146,6 +161,7 @@ class PassWalker(wiring.Component):
                     *(signal.eq(ins.address) for signal in (block_address, row_address, column_address, address)),
                     *(signal.eq(0) for signal in (block, tap_y, tap_x, channel, skip)),
                     *from_block,
+                    settling.eq(self.PACE - 1),
                 ]
                 if self._depthwise:
                     for count in range(2, BANKS + 1):
@@ -153,8 +169,13 @@ class PassWalker(wiring.Component):
                             m.d.sync += groups.eq(count)
                 m.next = "WALK"
             with m.State("WALK"):
-                m.d.comb += self.passes.valid.eq(1)
-                with m.If(self.passes.ready):
+                m.d.comb += self.passes.valid.eq(~left & (settling != self.PACE - 1))
+                with m.If(self.passes.valid & self.passes.ready):
+                    m.d.sync += left.eq(~out.end)
+                    with m.If(out.end):
+                        m.next = "IDLE"
+                with m.If(left & (settling == 0)):
+                    m.d.sync += [left.eq(0), settling.eq(self.PACE - 1)]
                     with m.If(~last_channel):
                         m.d.sync += [channel.eq(channel + 1), address.eq(address + self._reduction_units)]
                     with m.Else():
@@ -187,40 +208,53 @@ class PassWalker(wiring.Component):
                                     *(s.eq(next_block_address) for s in (row_address, column_address, address)),
                                     *from_block,
                                 ]
-                                with m.If(last_block):
-                                    m.next = "IDLE"
 
+        # The flags of the last rounds are themselves a cycle behind: what the pass says of them comes from the counters.
         last = Signal()
         lead = Signal(range(LEAD_LIMIT + 1))
-        m.d.comb += last.eq(last_channel & last_tap_x & last_tap_y)
+        m.d.comb += last.eq((channel + 1 == ins.channels) & (tap_x + 1 == ins.taps_x) & (tap_y + 1 == ins.taps_y))
         with m.If(depthwise & (x < 0)):
             m.d.comb += lead.eq(-x)
+        last_rows = (channel + 1 == ins.channels) & (~packed | (tap_y + 1 == ins.taps_y))
         m.d.comb += [
             self.busy.eq(~walk.ongoing("IDLE")),
             *(out[name].eq(ins[name]) for name in (
                 "mode", "combine", "group", "out_rows", "out_cols", "stride_x", "stride_y", "row_step", "x_step", "height",
                 "width", "pad",
             )),
-            out.rows.eq(Mux(last_channel & (~packed | last_tap_y), ins.last_rows, ins.rows)),
             out.skip.eq(skip),
-            out.prime.eq(packed & (x > 0) & (x[: exact_log2(self._vector)] != 0)),
             out.groups.eq(groups),
             out.steps.eq(Mux(depthwise, ins.period, ins.out_cols)),
             out.stride_y_step.eq(stride_y_step),
-            out.address.eq(address + lead * ins.x_step),
             out.bank.eq(bank),
             out.y.eq(y),
             out.x.eq(x),
-            out.lead.eq(lead),
-            out.residual.eq(ins.residual & last if self._residual else 0),
-            out.first.eq((channel == 0) & (tap_x == 0) & (tap_y == 0)),
-            out.last.eq(last),
-            out.end.eq(last & last_block),
         ]  # fmt: skip
+        said = {
+            "rows": Mux(last_rows, ins.last_rows, ins.rows),
+            "prime": packed & (x > 0) & (x[: exact_log2(self._vector)] != 0),
+            "address": address + lead * ins.x_step,
+            "lead": lead,
+            "residual": ins.residual & last if self._residual else C(0),
+            "first": (channel == 0) & (tap_x == 0) & (tap_y == 0),
+            "last": last,
+            "end": last & (block + 1 == ins.blocks),
+        }
+        if self._depthwise:
+            # Pixels of the latest depthwise pass may still be on their way to the buses.
+            former_lead, former_group = Signal.like(lead), Signal.like(ins.group)
+            with m.If(self.passes.valid & self.passes.ready & depthwise):
+                m.d.sync += [former_lead.eq(out.lead), former_group.eq(ins.group)]
+            later = Mux(former_lead > lead, former_lead - lead, 0) + Mux(former_group > ins.group, self._rows, 0)
+            said["gap"] = Mux(depthwise, later, 0)
+        for name, value in said.items():
+            follows = Signal.like(out[name], name=f"{name}_said")
+            m.d.sync += follows.eq(value)
+            m.d.comb += out[name].eq(follows)
         if self._residual:
             with m.If(walk.ongoing("PREPARE")):
                 m.d.sync += res_address.eq(ins.res_address)
-            with m.Elif(self.passes.valid & self.passes.ready & last):
+            with m.Elif(self.passes.valid & self.passes.ready & out.last):
                 m.d.sync += res_address.eq(res_address + self._block_units)
             m.d.comb += [
                 out.res_address.eq(res_address),

@@ -1,17 +1,19 @@
-"""The processing element: one weight, one product per cycle, one row of a column's sum."""
+"""The processing element: one weight, one product per cycle, one row of a column's sum; its multiplier stands beside it."""
 
 from amaranth import *
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from .multiplier import Multiplier
+
 __all__ = ["ProcessingElement", "row_layout"]
 
 
 def row_layout(groups: int) -> data.StructLayout:
-    """What travels right along a row: the datum, the swap flag, and which operand to take (0: the datum, g + 1: pixel bus g)."""
+    """What travels right along a row: the datum, the swap flag, and whether to take pixel bus ``group`` in the datum's place."""
     fields = {"data": signed(8), "swap": 1}
     if groups:
-        fields["select"] = range(groups + 1)
+        fields |= {"pixel": 1, "group": range(groups)}
     return data.StructLayout(fields)
 
 
@@ -19,11 +21,12 @@ class ProcessingElement(wiring.Component):
     """``sum_o`` = ``sum_i`` + weight x operand, where the operand of cycle t meets the ``sum_i`` of cycle t + LATENCY - 1.
 
     ``shift`` moves ``weight_i`` into the shadow register and the shadow's old value on to ``weight_o``. ``row_i.swap``
-    makes the shadow the active weight, from the operand that comes with it on. ``pixels`` are the ``groups`` pixel buses
-    of the column; without groups there is neither bus nor multiplexer.
+    makes the shadow the active weight, from the operand that comes with it on. ``pixels`` are the ``groups`` (0, 2
+    or 4) pixel buses of the column; without groups there is neither bus nor multiplexer. ``operand`` and ``active`` go to
+    a `Multiplier`, ``product`` comes from it.
     """
 
-    LATENCY = 3
+    LATENCY = 2 + Multiplier.LATENCY
 
     def __init__(self, *, groups: int, sum_width: int):
         self._groups = groups
@@ -36,6 +39,9 @@ class ProcessingElement(wiring.Component):
             "weight_o": Out(signed(8)),
             "sum_i": In(signed(sum_width)),
             "sum_o": Out(signed(sum_width)),
+            "operand": Out(signed(8)),
+            "active": Out(signed(8)),
+            "product": In(signed(16)),
         }
         if groups:
             ports["pixels"] = In(data.ArrayLayout(signed(8), groups))
@@ -43,25 +49,22 @@ class ProcessingElement(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        operand = Signal(signed(8))
-        active = Signal(signed(8))
-        product = Signal(signed(16))
-
         m.d.sync += [
             self.row_o.eq(self.row_i),
             self.shift_o.eq(self.shift_i),
-            product.eq(operand * active),
-            self.sum_o.eq(self.sum_i + product),
+            self.sum_o.eq(self.sum_i + self.product),
         ]
         with m.If(self.shift_i):
             m.d.sync += self.weight_o.eq(self.weight_i)
         with m.If(self.row_i.swap):
-            m.d.sync += active.eq(self.weight_o)
+            m.d.sync += self.active.eq(self.weight_o)
 
-        m.d.sync += operand.eq(self.row_i.data)
+        operand = self.row_i.data
         if self._groups:
-            with m.Switch(self.row_i.select):
-                for group in range(self._groups):
-                    with m.Case(group + 1):
-                        m.d.sync += operand.eq(self.pixels[group])
+            # As a tree: a switch over five operands takes three times the logic.
+            buses = [*self.pixels]
+            for bit in self.row_i.group:
+                buses = [Mux(bit, odd, even) for even, odd in zip(buses[::2], buses[1::2], strict=True)]
+            operand = Mux(self.row_i.pixel, buses[0], operand)
+        m.d.sync += self.operand.eq(operand)
         return m

@@ -126,7 +126,8 @@ class PostProcessor(wiring.Component):
 
     ``vector`` is the bytes of a scratchpad word, ``units`` its units; ``cols`` is a word or a unit. ``address_bits`` is
     the width of a word address. ``residual`` builds the residual tables; without it there are no ports
-    ``tables`` and ``residuals``. ``pooling`` builds the pools. ``depth`` is how many residual vectors can wait for their results.
+    ``tables`` and ``residuals``. ``pooling`` builds the pools. ``depth`` is how many residual vectors can wait for their results,
+    ``target`` whose multipliers the lanes have.
 
     - ``contexts``: one per instruction, in order, at least a cycle before its first sum; ``CONTEXTS`` fit.
     - ``constants``: the last vector of a block at least a cycle before the block's first sum; ``RING_BLOCKS`` fit.
@@ -140,7 +141,7 @@ class PostProcessor(wiring.Component):
 
     def __init__(
         self, *, cols: int, vector: int, units: int, address_bits: int, residual: bool = True, pooling: bool = True,
-        depth: int = 128,
+        depth: int = 128, target: str = "generic",
     ) -> None:  # fmt: skip
         if vector % units or cols not in (vector, vector // units):
             raise ValueError(f"cols: {cols} is neither a vector of {vector} bytes nor one of its {units} units")
@@ -150,6 +151,7 @@ class PostProcessor(wiring.Component):
         self._residual = residual
         self._pooling = pooling
         self._depth = depth
+        self._target = target
         operands = {
             "tables": In(stream.Signature(TABLE_PAIR)),
             "residuals": In(wiring.Signature({"valid": Out(1), "data": Out(8 * cols)})),
@@ -227,7 +229,7 @@ class PostProcessor(wiring.Component):
         shared = {name: field(name, context[name], 1 + stage) for name, stage in RequantLane.STAGES.items()}
         values = Signal(data.ArrayLayout(signed(8), self._cols))
         for col in range(self._cols):
-            m.submodules[f"requant_{col}"] = lane = RequantLane()
+            m.submodules[f"requant_{col}"] = lane = RequantLane(target=self._target)
             m.d.comb += [
                 lane.sum.eq(sums[col]),
                 lane.bias.eq(ring.bias[col]),

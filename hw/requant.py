@@ -1,10 +1,13 @@
 """Requantization of one channel: a 32-bit sum becomes an int8 value, one per cycle."""
 
+import itertools
+
 from amaranth import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from .isa import Rounding
+from .multiplier_target import wide_multiplier
 
 __all__ = ["RequantLane", "SaturatingShift"]
 
@@ -79,7 +82,7 @@ class RequantLane(wiring.Component):
     - DOUBLE beyond: ``y = (p + 2**30) >> 31``, then ``(y + 2**(s - 32) - (y < 0)) >> (s - 31)``.
 
     ``result`` follows the operands by ``LATENCY`` cycles. The inputs in ``STAGES`` are sampled that many cycles after
-    the operands. ``minimum`` must not exceed ``maximum``.
+    the operands. ``minimum`` must not exceed ``maximum``. Its four products of 17 x 17 bits are in blocks of ``target``.
     """
 
     sum: In(signed(32))
@@ -98,29 +101,27 @@ class RequantLane(wiring.Component):
     STAGES = {"rounding": 2, "zero_point": 6, "minimum": 7, "maximum": 7}  # noqa: RUF012
     """Cycles from the operands to the cycle in which an input that many values share is sampled."""
 
+    def __init__(self, *, target: str = "generic") -> None:
+        self._target = target
+        super().__init__()
+
     def elaborate(self, platform: object) -> Module:
         m = Module()
 
-        # Cycle 0: bias.
+        # Cycles 0 and 1: bias, and four products of at most 17 x 17 bits, signed, so that each fits one multiplier block.
         x = Signal(signed(32))
-        multiplier = Signal(31)
-        m.d.sync += [x.eq(self.sum + self.bias), multiplier.eq(self.multiplier)]
+        m.d.comb += x.eq(self.sum + self.bias)
         shift = self._delay(m, "shift", self.shift, 4)
-
-        # Cycle 1: four products of at most 17 x 17 bits, signed, so that each fits one hardware multiplier.
-        x_low, x_high = x[:16], x[16:].as_signed()
-        m_low, m_high = multiplier[:16], multiplier[16:]
-        low = Signal(32)
-        low_high = Signal(31)
-        high_low = Signal(signed(32))
-        high = Signal(signed(31))
-        negative = self._delay(m, "negative", x[-1], 1)
-        m.d.sync += [
-            low.eq(x_low * m_low),
-            low_high.eq(x_low * m_high),
-            high_low.eq(x_high * m_low),
-            high.eq(x_high * m_high),
-        ]
+        negative = self._delay(m, "negative", x[-1], 2)
+        x_parts = {"low": x[:16], "high": x[16:].as_signed()}
+        multiplier_parts = {"low": self.multiplier[:16], "high": self.multiplier[16:]}
+        products = {}
+        for (x_name, x_part), (m_name, m_part) in itertools.product(x_parts.items(), multiplier_parts.items()):
+            multiplier = wide_multiplier(self._target, 17, 17)
+            m.submodules[f"multiplier_{x_name}_{m_name}"] = multiplier
+            m.d.comb += [multiplier.a[0].eq(x_part), multiplier.b[0].eq(m_part)]
+            products[x_name, m_name] = multiplier.product[0]
+        low, high = products["low", "low"][:32], products["high", "high"][:31].as_signed()
 
         # Cycle 2: the outer products side by side, the inner ones added. Later a half is added at bit s - 1 and the
         # result cut at bit s. Double rounding needs no more than that and, for s > 31, 2**30 added or subtracted here,
@@ -130,8 +131,8 @@ class RequantLane(wiring.Component):
         inner = Signal(signed(33))
         doubles = (self.rounding == Rounding.DOUBLE) & shift[1][5]
         m.d.sync += [
-            outer.eq(Cat(low[:30], Cat(low[30:], high).as_signed() + Cat(doubles, doubles & negative[0]).as_signed())),
-            inner.eq(low_high + high_low),
+            outer.eq(Cat(low[:30], Cat(low[30:], high).as_signed() + Cat(doubles, doubles & negative[1]).as_signed())),
+            inner.eq(products["low", "high"] + products["high", "low"]),
         ]
 
         # Cycle 3.

@@ -60,37 +60,43 @@ class StepWalker(wiring.Component):
         row_address = Signal(16)
         address = Signal(16)
         bank = Signal(range(BANKS))
-        y = Signal(signed(13))
         x = Signal(signed(13))
+        # Whether the step's pixel lies inside the image's columns, and each port's row inside its rows, is known before
+        # the step: the comparisons are made of the next position.
+        pixel = Signal(signed(14))
+        first_pixel = Signal(signed(14))
+        image_rows = [Signal(signed(14), name=f"image_row_{port}") for port in range(self._ports)]
+        in_columns = Signal()
+        first_in_columns = Signal()
+        in_rows = Signal(self._ports)
+        row_starts = Signal()  # no step of the output row was issued
         depthwise = (now.mode == Mode.DEPTHWISE) if self._depthwise else C(0)
         packed = (now.mode == Mode.PACKED) if self._packed else C(0)
 
         # This step.
-        pixel = Signal(signed(14))
-        in_columns = Signal()
-        in_rows = Signal(self._ports)
         result = Signal()
-        m.d.comb += [
-            pixel.eq(x + now.lead),
-            in_columns.eq((pixel >= 0) & (pixel < now.width)),
-            result.eq(~depthwise | ((phase == 0) & (results_left != 0))),
-        ]
+        m.d.comb += result.eq(~depthwise | ((phase == 0) & (results_left != 0)))
         conflict = Signal()
         priming = Signal()
         issue = Signal()
         m.d.comb += issue.eq(running & ~conflict & ~priming)
         reads = Signal(self._ports)
-        # Packed: the vector that holds the last of the V bytes from x on; the feeder keeps the one before.
+        # Packed: the vector that holds the last of the V bytes from x on, or the one before if that is to be read ahead
+        # (then x is at no vector's start); the feeder keeps the one before. The carry is added in the addition's own chain.
+        unit_bits = exact_log2(self._units)
+        whole = x >> exact_log2(self._vector)
+        carry = (x[: exact_log2(self._vector)] != 0) & ~priming
         vector_index = Signal(signed(13))
-        m.d.comb += vector_index.eq((x + (self._vector - 1) - Mux(priming, self._vector, 0)) >> exact_log2(self._vector))
-        base = Mux(packed, row_address + vector_index * self._units, address)
+        window = Signal(16 - unit_bits)
+        m.d.comb += [
+            vector_index.eq(whole + carry),
+            window.eq((Cat(C(1, 1), row_address[unit_bits:]) + Cat(carry, whole).as_signed()) >> 1),
+        ]
+        base = Mux(packed, Cat(row_address[:unit_bits], window), address)
         for p, port in enumerate(self.ports):
-            image_row = Signal(signed(14), name=f"image_row_{p}")
             below = Signal(3, name=f"below_{p}")
             place = Signal(16, name=f"place_{p}")
             m.d.comb += [
-                image_row.eq(y + p),
-                in_rows[p].eq((image_row >= 0) & (image_row < now.height)),
                 reads[p].eq(
                     running & in_rows[p] & (packed | (in_columns & (1 if p == 0 else depthwise & (p < now.groups))))
                 ),
@@ -137,13 +143,27 @@ class StepWalker(wiring.Component):
         m.d.comb += next_row_address.eq(row_address + row_distance)
         finishing = Signal()
         m.d.comb += finishing.eq(issue & (steps_left == 0) & (rows_left == 0))
+        distance = Signal(16)
+        next_pixel = Signal(signed(14))
+        m.d.comb += [
+            distance.eq(Mux(packed, now.x_step, Mux(depthwise, 1, now.stride_x))),
+            next_pixel.eq(pixel + distance),
+        ]
+        next_rows = [Signal(signed(14), name=f"next_row_{port}") for port in range(self._ports)]
+        m.d.comb += [following.eq(row + now.stride_y) for row, following in zip(image_rows, next_rows, strict=True)]
+
+        def inside(position: Value, size: Value) -> Value:
+            return ~position[-1] & (position < size)
+
         with m.If(issue):
-            m.d.sync += first_step.eq(0)
+            m.d.sync += [first_step.eq(0), row_starts.eq(steps_left == 0)]
             with m.If(steps_left != 0):
                 m.d.sync += [
                     steps_left.eq(steps_left - 1),
                     address.eq(address + now.x_step),
-                    x.eq(x + Mux(packed, now.x_step, Mux(depthwise, 1, now.stride_x))),
+                    x.eq(x + distance),
+                    pixel.eq(next_pixel),
+                    in_columns.eq(inside(next_pixel, now.width)),
                     phase.eq(Mux(phase == 0, now.stride_x - 1, phase - 1)),
                     results_left.eq(results_left - result),
                 ]
@@ -156,16 +176,25 @@ class StepWalker(wiring.Component):
                     row_address.eq(next_row_address),
                     address.eq(next_row_address),
                     bank.eq(next_bank),
-                    y.eq(y + now.stride_y),
                     x.eq(now.x),
+                    pixel.eq(first_pixel),
+                    in_columns.eq(first_in_columns),
+                    *(row.eq(following) for row, following in zip(image_rows, next_rows, strict=True)),
+                    in_rows.eq(Cat(inside(row, now.height) for row in next_rows)),
                 ]
 
         if self._packed:
-            self._keep_vectors(m, now, running, priming, steps_left, vector_index)
+            self._keep_vectors(m, now, running, priming, row_starts, vector_index)
 
         # The next pass.
         following = self.passes.payload
-        clear = self._spacing(m, following, issue & depthwise, now)
+        clear = self._spacing(m, following, issue & depthwise)
+        position = Signal(signed(14))
+        first_rows = [Signal(signed(14), name=f"first_row_{port}") for port in range(self._ports)]
+        m.d.comb += [
+            position.eq(following.x + following.lead),
+            *(row.eq(following.y + port) for port, row in enumerate(first_rows)),
+        ]
         transition = ~running | finishing
         m.d.comb += [
             self.passes.ready.eq(transition & clear & self.ready_next),
@@ -184,20 +213,24 @@ class StepWalker(wiring.Component):
                 row_address.eq(following.address),
                 address.eq(following.address),
                 bank.eq(following.bank),
-                y.eq(following.y),
                 x.eq(following.x),
+                row_starts.eq(1),
+                pixel.eq(position),
+                first_pixel.eq(position),
+                *(signal.eq(inside(position, following.width)) for signal in (in_columns, first_in_columns)),
+                *(row.eq(first) for row, first in zip(image_rows, first_rows, strict=True)),
+                in_rows.eq(Cat(inside(row, following.height) for row in first_rows)),
             ]
         with m.Elif(finishing):
             m.d.sync += running.eq(0)
         return m
 
-    def _keep_vectors(self, m, now, running, priming, steps_left, vector_index):
+    def _keep_vectors(self, m, now, running, priming, row_starts, vector_index):
         """Tell the feeder when a step's vector is a new one, and read one more ahead of a row that starts inside a vector."""
         primed = Signal()
         former = Signal.like(vector_index)
-        row_starts = running & (steps_left == now.steps - 1)
         m.d.comb += [
-            priming.eq(row_starts & now.prime & ~primed),
+            priming.eq(running & row_starts & now.prime & ~primed),
             self.step.fresh.eq(vector_index != former),
         ]
         m.d.sync += primed.eq(priming)
@@ -243,7 +276,7 @@ class StepWalker(wiring.Component):
                 res_bank.eq(following.res_bank),
             ]
 
-    def _spacing(self, m, following, depthwise_step, now):
+    def _spacing(self, m, following, depthwise_step):
         """Whether the following pass may start in the next cycle, weights aside."""
         # Counted from a pass's first wave, which a vector or residual operand ahead of it may have delayed.
         age = Signal(range(Accumulator.REUSE), init=Accumulator.REUSE - 1)
@@ -254,20 +287,10 @@ class StepWalker(wiring.Component):
         aged = ~self.wave.start & (age == Accumulator.REUSE - 1)
         if not self._depthwise:
             return aged
-
-        # Pixels of the latest depthwise pass may still be on their way to the buses.
         longest = LEAD_LIMIT + self._rows
-        quiet = Signal(range(longest + 1), init=longest)  # cycles since its last step
-        old_lead = Signal(range(LEAD_LIMIT + 1))
-        old_group = Signal(6)
+        quiet = Signal(range(longest + 1), init=longest)  # cycles since the last depthwise step
         with m.If(depthwise_step):
-            m.d.sync += [quiet.eq(1), old_lead.eq(now.lead), old_group.eq(now.group)]
+            m.d.sync += quiet.eq(1)
         with m.Elif(quiet != longest):
             m.d.sync += quiet.eq(quiet + 1)
-        lead = Mux(depthwise_step, now.lead, old_lead)
-        group = Mux(depthwise_step, now.group, old_group)
-        gap = Signal(range(longest + 1))
-        m.d.comb += gap.eq(
-            Mux(lead > following.lead, lead - following.lead, 0) + Mux(group > following.group, self._rows, 0)
-        )
-        return aged & ((following.mode != Mode.DEPTHWISE) | (Mux(depthwise_step, 0, quiet) >= gap))
+        return aged & ((following.gap == 0) | (~depthwise_step & (quiet >= following.gap)))

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from ..hw.accumulator import Accumulator
 from ..hw.axi import BURST_BEATS
+from ..hw.compute import ComputeEngine
 from ..hw.encoding import Fields
 from ..hw.feeder import Feeder
 from ..hw.isa import Pool
@@ -44,7 +45,7 @@ class Latencies:
     ring: int = 2  # a beat goes into LOAD's ring, to a vector out of it
     realigned: int = 2  # a vector out of the ring, to its write
     weights: int = 3  # a beat to its vector at the head of the stream
-    compute: int = 3  # a COMPUTE leaves the gate, to its first step
+    compute: int = 4  # a COMPUTE leaves the gate, to its first step
     store: int = 8  # a STORE leaves the gate, to its first beat
     end: int = 1  # the dispatch of END, to its first look at the tokens
     finish: int = 1  # all engines idle, to the end
@@ -62,7 +63,8 @@ class Latencies:
     def result(self, params: Parameters) -> int:
         """Cycles from the last step of a COMPUTE to its token."""
         array = params.rows + params.cols - 2 + ProcessingElement.LATENCY  # `SystolicArray.latency`, without an array
-        return Feeder.LATENCY + array + Accumulator.LATENCY + PostProcessor.latency(params.residual) + self.token
+        before, behind = ComputeEngine.ISSUE + Feeder.LATENCY, Accumulator.LATENCY + PostProcessor.latency(params.residual)
+        return before + array + behind + self.token
 
     def mean(self, fields: Fields, params: Parameters) -> int:
         """Cycles that a COMPUTE's token comes later for the division of an average pool."""

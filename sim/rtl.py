@@ -9,6 +9,7 @@ from pathlib import Path
 from tilewright.hw.counters import Category
 from tilewright.hw.isa import Base, ErrorCode
 from tilewright.hw.params import Parameters
+from tilewright.hw.primitives import models
 from tilewright.hw.registers import OFFSETS, REGISTERS, Access
 
 from .trace import Trace
@@ -224,7 +225,7 @@ def _build(folder: Path, verilog: str, params: Parameters, *, trace: bool) -> Bu
             "BANK_ADDRESS_BITS": (params.bank_words - 1).bit_length(),
         }
     return Build(
-        sources=(_BENCH / "bench.sv", _BENCH / "axi_memory.sv", design),
+        sources=(_BENCH / "bench.sv", _BENCH / "axi_memory.sv", design, *models(params.target)),
         top="bench",
         parameters=parameters,
         defines={"TILEWRIGHT_TRACE": "1"} if trace else {},

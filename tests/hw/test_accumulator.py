@@ -52,7 +52,7 @@ def _expected(passes: list[Pass]) -> list[tuple[list[int], bool, bool]]:
 
 
 def _run(passes: list[Pass], rng: random.Random) -> None:
-    """Drive waves, and their sums a cycle later, passes at least REUSE cycles apart; check totals and their cycles."""
+    """Drive waves, and their sums LEAD cycles later, passes at least REUSE cycles apart; check totals and their cycles."""
     dut = Accumulator(cols=COLS, depth=DEPTH, sum_width=WIDTH)
     waves: list[tuple[dict, list[int]] | None] = []
     for each in passes:
@@ -67,22 +67,21 @@ def _run(passes: list[Pass], rng: random.Random) -> None:
             waves.append((wave, sums))
         waves += [None] * (Accumulator.REUSE - (len(waves) - begin))
     expected = _expected(passes)
-    due = [n + 1 + Accumulator.LATENCY for n, wave in enumerate(waves) if wave and wave[0]["last"]]
+    due = [n + Accumulator.LEAD + Accumulator.LATENCY for n, wave in enumerate(waves) if wave and wave[0]["last"]]
     seen = []
 
     async def testbench(ctx):
-        former = None
-        for cycle in range(len(waves) + 1 + Accumulator.LATENCY):
+        for cycle in range(len(waves) + Accumulator.LEAD + Accumulator.LATENCY):
             wave = waves[cycle] if cycle < len(waves) else None
             # Between results: flags and sums that mean nothing.
             ctx.set(dut.wave, wave[0] if wave else {"first": rng.random() < 0.5, "last": 1, "end": 1, "block_end": 1})
+            former = waves[cycle - Accumulator.LEAD] if 0 <= cycle - Accumulator.LEAD < len(waves) else None
             ctx.set(dut.sums, former[1] if former else [rng.randrange(-9, 9)] * COLS)
             if ctx.get(dut.valid):
                 ends = bool(ctx.get(dut.block_end)), bool(ctx.get(dut.instruction_end))
                 seen.append((cycle, (list(ctx.get(dut.totals)), *ends)))
             else:
                 assert not ctx.get(dut.block_end) and not ctx.get(dut.instruction_end)
-            former = wave
             await ctx.tick()
 
     simulate(dut, [testbench])

@@ -130,7 +130,7 @@ def test_extreme_sums() -> None:
 
 def test_pixel_buses() -> None:
     """Row r of a wave meets what a bus shows to its column r cycles after the wave entered."""
-    rows, cols, groups, waves = 4, 8, 3, 40
+    rows, cols, groups, waves = 4, 8, 4, 40
     rng = random.Random(3)
     dut = SystolicArray(rows=rows, cols=cols, groups=groups)
     weights = [[rng.randrange(-128, 128) for _ in range(cols)] for _ in range(rows)]
@@ -147,7 +147,7 @@ def test_pixel_buses() -> None:
         for t in range(waves + dut.latency):
             if t < waves:
                 ctx.set(dut.lanes, [
-                    {"data": value, "select": select, "swap": t == 0}
+                    {"data": value, "pixel": select > 0, "group": max(select - 1, 0), "swap": t == 0}
                     for value, select in zip(data[t], selects[t], strict=True)
                 ])  # fmt: skip
             if t < len(pixels):

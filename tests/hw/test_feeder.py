@@ -20,6 +20,12 @@ def _signed(byte: int) -> int:
     return byte - 256 if byte > 127 else byte
 
 
+def _lane(lane: dict[str, int]) -> tuple[int, ...]:
+    """Datum, swap, and, with pixel buses, the number of the bus to take, counted from 1 (0: the datum)."""
+    plain = lane["data"], lane["swap"]
+    return plain if "pixel" not in lane else (*plain, lane["group"] + 1 if lane["pixel"] else 0)
+
+
 def _run(rows: int, cols: int, steps: list[tuple[dict, list[bytes]]], *, groups: int = PORTS, packed: bool = True):
     """Issue a step per cycle, its words Scratchpad.LATENCY later. Returns the lanes and the pixels of every cycle."""
     dut = Feeder(rows=rows, cols=cols, ports=PORTS, groups=groups, packed=packed)
@@ -31,8 +37,7 @@ def _run(rows: int, cols: int, steps: list[tuple[dict, list[bytes]]], *, groups:
             if 0 <= cycle - Scratchpad.LATENCY < len(steps):
                 for port, word in zip(dut.words, steps[cycle - Scratchpad.LATENCY][1], strict=True):
                     ctx.set(port, int.from_bytes(word, "little"))
-            names = ("data", "swap", "select") if groups else ("data", "swap")
-            lanes.append([tuple(ctx.get(lane[name]) for name in names) for lane in dut.lanes])
+            lanes.append([_lane({name: ctx.get(lane[name]) for name in lane.shape().members}) for lane in dut.lanes])
             if groups:
                 pixels.append([list(ctx.get(bus)) for bus in dut.pixels])
             await ctx.tick()

@@ -3,11 +3,33 @@
 import random
 
 import pytest
+from amaranth import *
+from amaranth.lib import wiring
+from tilewright.hw.multiplier import Multiplier
 from tilewright.hw.pe import ProcessingElement
 
 from .test_axi import simulate
 
 CYCLES = 400
+
+
+class WithMultiplier(wiring.Component):
+    """A processing element and its multiplier."""
+
+    def __init__(self, pe: ProcessingElement) -> None:
+        super().__init__({})
+        self._pe = pe
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.pe = pe = self._pe
+        m.submodules.multiplier = multiplier = Multiplier()
+        m.d.comb += [
+            multiplier.a[0].eq(pe.operand),
+            multiplier.b[0].eq(pe.active),
+            pe.product.eq(multiplier.product[0]),
+        ]
+        return m
 
 
 @pytest.mark.parametrize("groups", [0, 4])
@@ -30,8 +52,8 @@ def test_sums_weights_and_swaps(groups: int) -> None:
             pixels = [extreme() for _ in range(groups)]
             operand = row["data"]
             if groups:
-                row["select"] = rng.randrange(groups + 1)
-                operand = [row["data"], *pixels][row["select"]]
+                row |= {"pixel": rng.random() < 0.7, "group": rng.randrange(groups)}
+                operand = pixels[row["group"]] if row["pixel"] else operand
                 ctx.set(dut.pixels, pixels)
             weight, shift, total = extreme(), rng.random() < 0.4, rng.randrange(-(1 << 16), 1 << 16)
             ctx.set(dut.row_i, row)
@@ -51,5 +73,5 @@ def test_sums_weights_and_swaps(groups: int) -> None:
             if cycle >= dut.LATENCY - 1:
                 assert ctx.get(dut.sum_o) == total + products[cycle - (dut.LATENCY - 1)]
 
-    simulate(dut, [testbench])
+    simulate(WithMultiplier(dut), [testbench])
     assert len(products) == CYCLES

@@ -127,12 +127,25 @@ def _pass(rng: random.Random, mode: Mode, residual: bool, **fixed: int) -> dict:
     return said | {"stride_y_step": said["stride_y"] // 4 * said["row_step"] % SPACE}
 
 
+def _gaps(passes: list[dict]) -> list[int]:
+    """What each pass says of its distance to the latest depthwise pass."""
+    gaps, lead, group = [], 0, 0
+    for said in passes:
+        gap = 0
+        if said["mode"] == Mode.DEPTHWISE:
+            gap = max(0, lead - said["lead"]) + (ROWS if said["group"] < group else 0)
+            lead, group = said["lead"], said["group"]
+        gaps.append(gap)
+    return gaps
+
+
 def _walk(passes: list[dict], *, ports: int = 4, stall: float = 0.0, **features: bool) -> list[int]:
     """Walk the passes and compare every cycle. Returns the cycles in which they started."""
     rng = random.Random(len(passes))
     features = dict(depthwise=True, packed=True, residual=True) | features
     dut = StepWalker(rows=ROWS, vector=VECTOR, units=UNITS, words=WORDS, ports=ports, **features)
     starts: list[int] = []
+    passes = [said | {"gap": gap} for said, gap in zip(passes, _gaps(passes), strict=True)]
 
     async def feed(ctx):
         await put(ctx, dut.passes, map(PASS.const, passes), random.Random(1), stall)
@@ -226,17 +239,16 @@ def test_residual_in_the_activations_bank(mode: Mode, distance: int) -> None:
 def _starts(passes: list[dict]) -> list[int]:
     """The earliest starts that the rules allow, after one at 0."""
     starts, end = [0], 0
-    quiet_from, lead, group = -(1 << 20), 0, 0  # end and settings of the latest depthwise pass
-    for n, said in enumerate(passes):
+    quiet_from = -(1 << 20)  # end of the latest depthwise pass
+    for n, (said, gap) in enumerate(zip(passes, _gaps(passes), strict=True)):
         if n:
             start = max(end, starts[-1] + passes[n - 1]["prime"] + Accumulator.REUSE)
             if said["mode"] == Mode.DEPTHWISE:
-                gap = max(0, lead - said["lead"]) + (ROWS if said["group"] < group else 0)
                 start = max(start, quiet_from + gap)
             starts.append(start)
         end = starts[-1] + sum(1 for _ in _cycles(said, 4))
         if said["mode"] == Mode.DEPTHWISE:
-            quiet_from, lead, group = end, said["lead"], said["group"]
+            quiet_from = end
     return starts
 
 

@@ -1,5 +1,6 @@
 """Whole networks in RTL: every tensor equal to LiteRT's reference kernels, within the cycles that the design promises."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +22,9 @@ TARGETS = {
 MODELS = ("ic_resnet8", "vww_mobilenet_v1_025", "kws_dscnn", "ad_autoencoder", "sww_streaming")
 
 
-def check(model: Path, array: str, image: np.ndarray | None, fuse: bool = True):
-    """Run the model in RTL on one input (a random one if None): every tensor and every layer's cycles as predicted.
+def check(model: Path, array: str, image: np.ndarray | None, fuse: bool = True, **settings: str | int):
+    """Run the model in RTL on one input (a random one if None), on an array with `settings`: every tensor and every layer's
+    cycles as predicted.
 
     Returns its report.
     """
@@ -31,7 +33,7 @@ def check(model: Path, array: str, image: np.ndarray | None, fuse: bool = True):
     shape = graph.tensors[name].shape
     if image is None:
         image = np.random.default_rng(5).integers(-128, 128, shape).astype(np.int8)
-    session = Session(graph, parse_array(array), fuse=fuse)
+    session = Session(graph, replace(parse_array(array), **settings), fuse=fuse)
     case = session.rtl({name: image.reshape(shape)})
     reference = dict(zip(graph.tensors, reference_tensors(str(model), [image.reshape(shape)]), strict=True))
     for output in graph.outputs:
@@ -73,3 +75,12 @@ def test_without_fusion(outside_model, array):
 def test_digits(array):
     with np.load(CASES) as cases:
         check(MODEL, array, cases["input"][3])
+
+
+@pytest.mark.parametrize(("target", "dsp_blocks"), [("ecp5", 24), ("ice40", 5), ("gowin", 20)])
+def test_digits_on_the_multipliers_of_a_device(target, dsp_blocks):
+    """Some products in blocks, some in logic, in simulation on the models of the blocks."""
+    with np.load(CASES) as cases:
+        report = check(MODEL, "4x4", cases["input"][3], target=target, dsp_blocks=dsp_blocks)
+        plain = check(MODEL, "4x4", cases["input"][3])
+    assert report.cycles == plain.cycles

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 from tilewright.hw.accumulator import Accumulator
+from tilewright.hw.compute import ComputeEngine
 from tilewright.hw.feeder import Feeder
 from tilewright.hw.isa import Opcode, Pool, Stream
 from tilewright.hw.legality import verify_program
@@ -108,12 +109,12 @@ def test_latency_of_a_computation() -> None:
     program, result = computed("16x16", [(layer, source, target)])
     waited = result.completions[0]  # the LOAD of 4096 pixels takes longer than all weights
     start = waited + L.compute
-    array = Feeder.LATENCY + 16 + 16 - 2 + ProcessingElement.LATENCY + Accumulator.LATENCY
+    array = ComputeEngine.ISSUE + Feeder.LATENCY + 16 + 16 - 2 + ProcessingElement.LATENCY + Accumulator.LATENCY
     latency = array + PostProcessor.latency(residual=True) + L.token
     assert compute_tokens(program, result) == [start + 63 + latency]
     assert result.counters["wait_input"] == waited - handed_out(2)
     # The cycle of the gate is idle, the walker prepares, and the first pass is there a cycle before its first step.
-    assert (result.counters["wait_tokens"], result.counters["wait_weights"]) == (1, 1)
+    assert (result.counters["wait_tokens"], result.counters["wait_weights"]) == (L.compute - 2, 1)
 
 
 def test_a_mean_comes_when_all_columns_are_divided() -> None:

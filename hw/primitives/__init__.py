@@ -1,0 +1,17 @@
+"""Simulation models, in Verilog, of the devices' primitives that the hardware instantiates."""
+
+from pathlib import Path
+
+__all__ = ["models"]
+
+_MODELS = {
+    "generic": (),
+    "ecp5": ("CCU2C", "MULT18X18D"),
+    "ice40": ("SB_MAC16",),
+    "gowin": ("MULT9X9", "MULT18X18"),
+}
+
+
+def models(target: str) -> tuple[Path, ...]:
+    """The Verilog files that simulating an accelerator for ``target`` needs besides its own."""
+    return tuple(Path(__file__).with_name(f"{name}.v") for name in _MODELS[target])

@@ -1,0 +1,86 @@
+"""The devices: which tools make their bitstreams, with which options, and what the tools' reports call their parts."""
+
+from dataclasses import dataclass
+
+__all__ = ["DEVICES", "Device"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Device:
+    """An FPGA, and how Yosys, nextpnr and the packer are called for it.
+
+    ``synthesize`` is a Yosys command; ``place`` and ``pack`` are tool and options, in which ``{netlist}``, ``{constraints}``,
+    ``{routed}`` and ``{bitstream}`` stand for files. ``cells`` are the names, in nextpnr's report, of the cells to count:
+    ``lut4``, ``ff``, ``dsp``, ``bram``. ``untimed`` says what nextpnr's frequency leaves out.
+    """
+
+    name: str
+    family: str
+    synthesize: str
+    place: tuple[str, ...]
+    pack: tuple[str, ...]
+    constraints_suffix: str
+    bitstream_suffix: str
+    cells: dict[str, tuple[str, ...]]
+    untimed: str = ""
+
+    @property
+    def tools(self) -> tuple[str, ...]:
+        """The programs that the flow calls."""
+        return "yosys", self.place[0], self.pack[0]
+
+
+def _ecp5(name: str, size: str, package: str, speed: int) -> Device:
+    return Device(
+        name=name,
+        family="ecp5",
+        synthesize="synth_ecp5 -nodsp",
+        place=(
+            "nextpnr-ecp5", f"--{size}", "--package", package, "--speed", str(speed), "--json", "{netlist}",
+            "--lpf", "{constraints}", "--lpf-allow-unconstrained", "--textcfg", "{routed}",
+        ),
+        pack=("ecppack", "--compress", "{routed}", "{bitstream}"),
+        constraints_suffix=".lpf",
+        bitstream_suffix=".bit",
+        cells={"lut4": ("TRELLIS_COMB",), "ff": ("TRELLIS_FF",), "dsp": ("MULT18X18D",), "bram": ("DP16KD",)},
+        untimed="the path inside a MULT18X18D from its operand to its product registers",
+    )  # fmt: skip
+
+
+DEVICES = {
+    device.name: device
+    for device in (
+        _ecp5("LFE5U-85F-6BG381C", "85k", "CABGA381", 6),
+        _ecp5("LFE5U-25F-8MG285C", "25k", "CSFBGA285", 8),
+        Device(
+            name="iCE40UP5K-SG48",
+            family="ice40",
+            synthesize="synth_ice40 -dsp",
+            place=(
+                "nextpnr-ice40", "--up5k", "--package", "sg48", "--json", "{netlist}",
+                "--pcf", "{constraints}", "--pcf-allow-unconstrained", "--asc", "{routed}",
+            ),
+            pack=("icepack", "{routed}", "{bitstream}"),
+            constraints_suffix=".pcf",
+            bitstream_suffix=".bin",
+            cells={"lut4": ("ICESTORM_LC",), "ff": (), "dsp": ("ICESTORM_DSP",), "bram": ("ICESTORM_RAM", "ICESTORM_SPRAM")},
+        ),
+        Device(
+            name="GW2A-LV18PG256C8/I7",
+            family="gowin",
+            synthesize="synth_gowin",
+            place=(
+                "nextpnr-himbaechel-gowin", "--device", "GW2A-LV18PG256C8/I7", "--vopt", "family=GW2A-18",
+                "--vopt", "cst={constraints}", "--json", "{netlist}", "--write", "{routed}",
+            ),
+            pack=("gowin_pack", "-d", "GW2A-18", "-o", "{bitstream}", "{routed}"),
+            constraints_suffix=".cst",
+            bitstream_suffix=".fs",
+            cells={
+                "lut4": ("LUT4", "ALU"), "ff": ("DFF",), "dsp": ("MULT9X9", "MULT18X18"), "bram": ("BSRAM",),
+            },
+            untimed="every path through a DSP block: its delays are not in the tool's model",
+        ),
+    )
+}  # fmt: skip
+"""Devices by name. Lattice's and Gowin's own part numbers."""

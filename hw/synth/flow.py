@@ -1,0 +1,125 @@
+"""Verilog to bitstream: Yosys, nextpnr for each seed, and the packer, in a folder that goes away again."""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from .device import Device
+from .process import Job, run_jobs
+from .report import Place, read_place
+from .tools import Tool, find_tool
+
+__all__ = ["Design", "Step", "Synthesis", "SynthesisError", "synthesize"]
+
+Step = Callable[[str], None]
+"""Told what happens now."""
+
+_STAGES = {"Packing": "packing", "Creating initial": "placing", "Routing": "routing", "Router1": "routing", "Router2": "routing"}
+
+
+class SynthesisError(RuntimeError):
+    """A tool failed, or left less than it should."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Design:
+    """Verilog whose module ``top`` is the whole device, its pin and clock constraints in nextpnr's format (or nothing),
+    and the clock in MHz to aim at. ``bitstream`` asks for one: without pins there is no use for it."""
+
+    verilog: str
+    top: str
+    constraints: str = ""
+    frequency: float
+    bitstream: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Synthesis:
+    """What came of it: each seed's place and route, the best one first; its bitstream; the tools, by name."""
+
+    places: Sequence[Place]
+    bitstream: bytes
+    tools: dict[str, Tool]
+    sha256: dict[str, str]
+
+
+def synthesize(design: Design, device: Device, *, seeds: Sequence[int], step: Step = lambda text: None) -> Synthesis:
+    """Synthesize, then place and route with each of the ``seeds``, as many side by side as there are processors.
+
+    Raises `SynthesisError`, and `ToolMissingError` for a tool that is not there.
+    """
+    tools = {name: find_tool(name) for name in (device.tools if design.bitstream else device.tools[:2])}
+    with tempfile.TemporaryDirectory(prefix="tilewright-synth-") as name:
+        folder = Path(name)
+        (folder / "design.v").write_text(design.verilog)
+        (folder / "constraints").write_text(design.constraints)
+        script = f"read_verilog design.v; {device.synthesize} -top {design.top} -json netlist.json"
+        step("synthesizing (Yosys; a new YoWASP tool takes a minute more, once)")
+        _run([Job(command=(tools["yosys"].executable, "-q", "-p", script), folder=folder, log="yosys.log")], ("netlist.json",))
+        _check_netlist(folder / "netlist.json")
+
+        jobs = [_place_job(design, device, tools, folder, seed) for seed in seeds]
+        outputs = [(f"report{seed}.json", f"routed{seed}") for seed in seeds]
+        _run(jobs, *outputs, step=lambda: step(_progress(jobs, seeds)))
+        places = [read_place(seed, (folder / f"report{seed}.json").read_text(), job.output, device)
+                  for seed, job in zip(seeds, jobs, strict=True)]  # fmt: skip
+        places.sort(key=lambda place: (-place.margin, place.seed))
+
+        bitstream = b""
+        if design.bitstream:
+            step("packing the bitstream")
+            files = {"{routed}": f"routed{places[0].seed}", "{bitstream}": "bitstream"}
+            packer, *options = device.pack
+            command = (tools[packer].executable, *(files.get(option, option) for option in options))
+            _run([Job(command=command, folder=folder, log="pack.log")], ("bitstream",))
+            bitstream = (folder / "bitstream").read_bytes()
+        sha256 = {"verilog": hashlib.sha256(design.verilog.encode()).hexdigest()}
+        if bitstream:
+            sha256["bitstream"] = hashlib.sha256(bitstream).hexdigest()
+        return Synthesis(places=places, bitstream=bitstream, tools=tools, sha256=sha256)
+
+
+def _place_job(design: Design, device: Device, tools: dict[str, Tool], folder: Path, seed: int) -> Job:
+    files = {"{netlist}": "netlist.json", "{constraints}": "constraints", "{routed}": f"routed{seed}"}
+    program, *options = device.place
+    for name, file in files.items():
+        options = [option.replace(name, file) for option in options]
+    options += ["--freq", f"{design.frequency:g}", "--seed", str(seed), "--timing-allow-fail", "--report", f"report{seed}.json"]
+    return Job(command=(tools[program].executable, *options), folder=folder, log=f"place{seed}.log")
+
+
+def _run(jobs: Sequence[Job], *outputs: Sequence[str], step: Callable[[], None] = lambda: None) -> None:
+    """Run jobs; a tool that dies may say nothing, so its exit status and its output files decide."""
+    codes = run_jobs(jobs, workers=os.cpu_count() or 1, tick=step)
+    for job, code, files in zip(jobs, codes, outputs, strict=True):
+        tool = Path(job.command[0]).name
+        if code:
+            how = f"was killed by signal {-code}" if code < 0 else f"failed with exit status {code}"
+            raise SynthesisError(f"{tool} {how}{_last_error(job.output)}")
+        for file in files:
+            if not (job.folder / file).is_file() or not (job.folder / file).stat().st_size:
+                raise SynthesisError(f"{tool} ended without its output {file}")
+
+
+def _check_netlist(path: Path) -> None:
+    with path.open("rb") as file:
+        file.seek(-2, os.SEEK_END)
+        if file.read().strip() != b"}":
+            raise SynthesisError("yosys left half a netlist")
+
+
+def _last_error(output: str) -> str:
+    errors = [line for line in output.splitlines() if line.startswith("ERROR")]
+    return f": {errors[-1].removeprefix('ERROR:').strip()}" if errors else ""
+
+
+def _progress(jobs: Sequence[Job], seeds: Sequence[int]) -> str:
+    states = []
+    for job, seed in zip(jobs, seeds, strict=True):
+        output = job.output if (job.folder / job.log).is_file() else ""
+        found = [(output.rfind(mark), stage) for mark, stage in _STAGES.items() if mark in output]
+        states.append(f"seed {seed} {max(found)[1] if found else 'waiting'}")
+    return f"place and route: {', '.join(states)}"

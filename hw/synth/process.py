@@ -1,0 +1,59 @@
+"""Child processes of the tools: side by side, ended with whoever started them."""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["Job", "run_jobs"]
+
+_POLL = 0.1
+"""Seconds between two looks at the children."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """A command, the folder it runs in, and the file there that takes what it prints."""
+
+    command: Sequence[str]
+    folder: Path
+    log: str
+
+    @property
+    def output(self) -> str:
+        """What it printed so far."""
+        return (self.folder / self.log).read_text(errors="replace")
+
+
+def run_jobs(
+    jobs: Sequence[Job], *, workers: int, tick: Callable[[], None], environment: Mapping[str, str] = os.environ
+) -> list[int]:
+    """Run the jobs, ``workers`` at a time, in their order; their exit statuses. ``tick`` is called ten times a second.
+
+    Whatever ends the call, none of their processes is left. Raises ``OSError`` if a program cannot be started.
+    """
+    waiting = list(enumerate(jobs))
+    running: dict[int, subprocess.Popen[bytes]] = {}
+    codes = [0] * len(jobs)
+    try:
+        while waiting or running:
+            while waiting and len(running) < workers:
+                index, job = waiting.pop(0)
+                with (job.folder / job.log).open("wb") as log:
+                    running[index] = subprocess.Popen(
+                        job.command, cwd=job.folder, env=environment, stdin=subprocess.DEVNULL, stdout=log,
+                        stderr=subprocess.STDOUT, start_new_session=True,
+                    )  # fmt: skip
+            for index in [index for index, process in running.items() if process.poll() is not None]:
+                codes[index] = running.pop(index).returncode
+            tick()
+            if running:
+                time.sleep(_POLL)
+    finally:
+        for process in running.values():
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+    return codes

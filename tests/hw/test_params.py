@@ -1,0 +1,45 @@
+"""Parameters: what is legal, what the fingerprint depends on, and how the multiplier blocks are shared."""
+
+from dataclasses import replace
+
+import pytest
+from tilewright.hw.params import Parameters, parse_array
+
+EIGHT = parse_array("8x8")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"target": "spartan"}, "target: 'spartan' is not one of generic, ecp5, ice40, gowin"),
+        ({"dsp_blocks": 3}, "dsp_blocks: 3 with target generic, which has none"),
+        ({"target": "ecp5", "dsp_blocks": 31}, "dsp_blocks: 31 is less than the 32 that 8 lanes take"),
+        ({"target": "ecp5", "dsp_blocks": -1}, "dsp_blocks: -1 is not 0 to 4096"),
+        ({"target": "ecp5", "dsp_blocks": True}, "dsp_blocks: True is not 0 to 4096"),
+    ],
+)
+def test_illegal_values(settings: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=f"^{message}$"):
+        replace(EIGHT, **settings)
+
+
+def test_the_fingerprint_tells_programs_apart() -> None:
+    """A program runs on the same array whatever its multipliers are made of."""
+    assert replace(EIGHT, target="ecp5", dsp_blocks=96).fingerprint == EIGHT.fingerprint
+    others = [replace(EIGHT, activation_kib=64), replace(EIGHT, residual=False), parse_array("8x16"), parse_array("16x8")]
+    assert len({EIGHT.fingerprint, *(params.fingerprint for params in others)}) == 5
+
+
+def test_json() -> None:
+    params = replace(EIGHT, target="gowin", dsp_blocks=48)
+    assert Parameters.from_json(params.to_json()) == params
+    assert Parameters.from_json('{"rows": 8, "cols": 8}') == EIGHT
+
+
+@pytest.mark.parametrize(
+    ("target", "dsp_blocks", "products"),
+    [("generic", 0, 0), ("ecp5", 32, 0), ("ecp5", 40, 8), ("ecp5", 156, 64), ("ice40", 8, 16), ("gowin", 48, 32)],
+)
+def test_products_in_blocks(target: str, dsp_blocks: int, products: int) -> None:
+    """ECP5 has one 8 x 8 bit product in a block, the others two; a lane takes four blocks, and none on iCE40."""
+    assert replace(EIGHT, target=target, dsp_blocks=dsp_blocks).array_blocks == products

