@@ -7,7 +7,10 @@ import click
 import numpy as np
 import numpy.typing as npt
 
+from ..hw.params import Parameters
 from ..hw.program import Program
+from ..mapper.errors import TooLargeError
+from ..mapper.ir import Graph
 from ..sim.rtl import MemoryOptions
 from .board import BOARD_MEMORY, DEFAULT_BAUD, check_port, run_on_board
 from .errors import CommandError, Status
@@ -18,6 +21,7 @@ from .options import NO_TARGET, json_option, model_argument, read_target, target
 from .progress import Steps
 from .report import Report, make_report, print_report
 from .session import Case, Session
+from .tables import print_text
 
 __all__ = ["input_specs", "run_command"]
 
@@ -38,7 +42,8 @@ __all__ = ["input_specs", "run_command"]
     type=click.Choice(["rtl", "cycles", "golden", "board"]),
     default="rtl",
     show_default=True,
-    help="rtl: the generated Verilog in Verilator; cycles: the cycle model alone; golden: the interpreter alone; board: "
+    help="rtl: the generated Verilog in Verilator; cycles: the cycle model alone; golden: the interpreter alone, or "
+    "the operators alone for a network that does not fit; board: "
     "the FPGA at --port.",
 )
 @click.option("--port", metavar="PORT", help="Serial port of the board, such as /dev/ttyUSB0.")
@@ -104,7 +109,7 @@ def run_command(
     if params is None:
         raise CommandError(NO_TARGET)
     with Steps() as steps:
-        session = Session(opened, params, fuse=not no_fuse, memory=memory, step=steps)
+        session = _session(opened, params, engine, fuse=not no_fuse, memory=memory, step=steps)
         cases = _cases(session.program, input_path)
         if port is not None:
             answers = run_on_board(session, cases, port, baud or DEFAULT_BAUD, steps)
@@ -118,6 +123,8 @@ def run_command(
         files[json_path] = json_bytes(report.to_json())
     write_files(files)
     print_report(report)
+    if session.on_host is not None:
+        print_text(f"Everything ran on the host: {session.on_host}.")
     _judge(report)
 
 
@@ -135,6 +142,17 @@ def _memory(engine: str, latency: int | None, bandwidth: int | None) -> MemoryOp
             raise CommandError("--latency and --bandwidth: are of a simulated memory; the engine `board` has its own")
         return BOARD_MEMORY
     return MemoryOptions(latency=20 if latency is None else latency, bandwidth=100 if bandwidth is None else bandwidth)
+
+
+def _session(model: Graph | Program, params: Parameters, engine: str, **options: Any) -> Session:
+    """A session; of a network that does not fit on chip one on the host alone, if the engine can do without the
+    accelerator."""
+    try:
+        return Session(model, params, **options)
+    except TooLargeError as error:
+        if engine != "golden":
+            raise
+        return Session(model, params, **options, on_host=error.reason)
 
 
 def _cases(program: Program, path: Path | None) -> Cases:

@@ -72,8 +72,8 @@ class Session:
     """A network on an accelerator, ready to run cases.
 
     `model` is a graph to compile for `params`, with additions and pools fused if `fuse`, or a program made for them. `memory` is
-    the external memory of the simulation and of the prediction. Raises `UnsupportedError` for a network that cannot be
-    compiled.
+    the external memory of the simulation and of the prediction; `on_host` a reason for the
+    host to run everything. Raises `UnsupportedError` for a network that cannot be compiled.
     """
 
     def __init__(
@@ -83,14 +83,18 @@ class Session:
         *,
         fuse: bool = True,
         memory: MemoryOptions | None = None,
+        on_host: str | None = None,
         step: Step = _silent,
     ) -> None:
         self.params = params
         self.memory = memory or MemoryOptions()
+        self.on_host = on_host
         self._step = step
         self.graph = model if isinstance(model, Graph) else None
         step("compiling")
-        self.program = compile_model(model, params, fuse=fuse) if isinstance(model, Graph) else model
+        if isinstance(model, Graph):
+            model = compile_model(model, params, fuse=fuse, on_host=on_host)
+        self.program = model
         self._unfused = self._compile_unfused() if fuse else None
         options = self.memory
         self._timing = MemoryModel(

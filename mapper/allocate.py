@@ -6,7 +6,7 @@ from typing import NoReturn
 
 from ..hw.params import BANKS, Parameters
 from .banks import shares_place
-from .errors import UnsupportedError
+from .errors import TooLargeError
 from .layer import Image, Layer, Network
 
 __all__ = ["Allocation", "Place", "allocate", "verify_allocation"]
@@ -50,7 +50,7 @@ class Allocation:
 def allocate(network: Network, banks: Mapping[str, int], params: Parameters) -> Allocation:
     """Give each image an address from its first step to its last reader's.
 
-    Raises `UnsupportedError` with the KiB needed and available, at the layer where most is needed.
+    Raises `TooLargeError` with the KiB needed and available, at the layer where most is needed.
     """
     lives = _lifetimes(network)
     partners = _partners(network)
@@ -192,4 +192,5 @@ def _refuse(network: Network, allocation: Allocation, lives: Mapping[str, range]
         f"activations need {allocation.kib(params):.0f} KiB on chip, and there are {params.activation_kib} "
         f"(there: {', '.join('x'.join(map(str, image.layout)) for image in images[:3])})"
     )
-    raise UnsupportedError(layer.kind, layer.name, reason, "use a larger `activation_kib` or a smaller input")
+    hint = "use a larger `activation_kib` or a smaller input; `run --engine golden` does without the accelerator"
+    raise TooLargeError(layer.kind, layer.name, reason, hint)

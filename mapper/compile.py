@@ -33,19 +33,22 @@ class Compilation:
     program: Program
 
 
-def compile_model(graph: Graph, params: Parameters, *, fuse: bool = True) -> Program:
+def compile_model(graph: Graph, params: Parameters, *, fuse: bool = True, on_host: str | None = None) -> Program:
     """Compile a graph for an accelerator. The same graph and parameters always give the same program.
 
     `fuse` puts additions and pools into the layers before them, and borders into the layers behind them. Raises
-    `UnsupportedError` for a network that does not fit in memory, or has an operator that cannot run at all.
+    `TooLargeError` for a network that does not fit in memory, `UnsupportedError` for one with an operator that cannot
+    run at all. With `on_host`, a reason, the host runs everything.
     """
-    return compile_steps(graph, params, fuse=fuse).program
+    return compile_steps(graph, params, fuse=fuse, on_host=on_host).program
 
 
-def compile_steps(graph: Graph, params: Parameters, *, fuse: bool = True) -> Compilation:
+def compile_steps(
+    graph: Graph, params: Parameters, *, fuse: bool = True, on_host: str | None = None
+) -> Compilation:
     """As `compile_model`, with the intermediate steps."""
     verify_graph(graph)
-    plan = legalize(graph, params)
+    plan = legalize(graph, params, on_host=on_host)
     inputs, outputs = external_tensors(graph, plan.networks)
     tensors = {tensor.name: tensor for tensor in inputs + outputs}
     runs = tuple(_compile_run(network, tensors, params, fuse) for network in plan.networks)

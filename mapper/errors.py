@@ -1,6 +1,6 @@
 """What can be wrong with a model: it is broken, or it asks for something Tilewright does not do."""
 
-__all__ = ["ModelError", "UnsupportedError"]
+__all__ = ["ModelError", "TooLargeError", "UnsupportedError"]
 
 
 class ModelError(ValueError):
@@ -23,3 +23,7 @@ class UnsupportedError(Exception):
 
     def __str__(self) -> str:
         return f"{self.operator} at {self.where}: {self.reason}"
+
+
+class TooLargeError(UnsupportedError):
+    """The accelerator could run the network, if only it had more memory."""

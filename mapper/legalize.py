@@ -32,12 +32,13 @@ class Plan:
         return tuple(step for step in self.steps if isinstance(step, Network))
 
 
-def legalize(graph: Graph, params: Parameters) -> Plan:
+def legalize(graph: Graph, params: Parameters, *, on_host: str | None = None) -> Plan:
     """The networks of layers that compute a graph, with as few runs as can be, and the host's operators between them.
 
     What the accelerator cannot run, or would have to fetch from the host for little work, goes to the host with its
     reason. A reshape moves no data unless the new shape needs another cut into pixels, which goes by way of external
-    memory. Raises `UnsupportedError` for an operator that neither can run.
+    memory. `on_host` is a reason for the host to run everything. Raises `UnsupportedError` for an operator that neither
+    can run.
     """
     roots = find_roots(graph)
     reasons: dict[str, str] = {}
@@ -45,7 +46,9 @@ def legalize(graph: Graph, params: Parameters) -> Plan:
     for operator in graph.operators:
         if isinstance(operator, Unsupported):
             raise UnsupportedError(operator.kind, operator.name, operator.reason, operator.hint)
-        if not isinstance(operator, VIEWS):
+        if on_host is not None and not isinstance(operator, VIEWS):
+            reasons[operator.name] = on_host
+        elif not isinstance(operator, VIEWS):
             try:
                 _judge(operator, graph, params, roots, computed)
                 computed.update(operator.outputs)

@@ -16,7 +16,7 @@ KEYS = (
     "simulated_cycles_per_second", "counters", "layers",
 )  # fmt: skip
 COUNTERS = ["active", "wait_weights", "wait_input", "wait_output", "wait_tokens", "idle"]
-LAYER_KEYS = ["name", "op", "where", "macs", "cycles", "predicted_cycles", "utilization", "fused_into"]
+LAYER_KEYS = ["name", "op", "where", "macs", "cycles", "predicted_cycles", "bound_cycles", "utilization", "fused_into"]
 
 
 def run(tilewright: Tilewright, *arguments: object) -> dict:
@@ -36,6 +36,17 @@ def test_golden(tilewright: Tilewright):
     assert report["cycles"] is None
     assert report["predicted_cycles"] > 0
     assert report["macs"] == 316_048
+
+
+def test_what_does_not_fit_runs_without_the_accelerator(tilewright: Tilewright):
+    Path("small.json").write_text('{"rows": 8, "cols": 8, "activation_kib": 4}')
+    refused = tilewright("run", "digits", "--config", "small.json", "--engine", "cycles")
+    assert refused.exit_code == 3
+    assert "there are 4" in refused.stderr
+    np.save("five.npy", CASES["input"][5:6])
+    report = run(tilewright, "digits", "--config", "small.json", "--engine", "golden", "--input", "five.npy", "--output", "y.npz")
+    assert {layer["where"] for layer in report["layers"]} == {"host"}
+    assert np.load("y.npz")["output_0"].ravel().tolist() == CASES["output_0"][5].ravel().tolist()
 
 
 def test_cycles(tilewright: Tilewright):
