@@ -25,9 +25,9 @@ class Accumulator(wiring.Component):
     cycles after its sums. Passes must start at least REUSE cycles apart.
     """
 
-    LATENCY = 1
+    LATENCY = 2
     LEAD = 2
-    REUSE = 4
+    REUSE = 5
 
     def __init__(self, *, cols: int, depth: int, sum_width: int):
         self._cols = cols
@@ -67,15 +67,24 @@ class Accumulator(wiring.Component):
         m.d.comb += read.en.eq(self.wave.result)
 
         earlier = data.View(self.totals.shape(), answer)
+        adding = Signal(WAVE)
+        adding_entry = Signal.like(entry)
         done = Signal(WAVE)
-        m.d.sync += [done.eq(wave), write.addr.eq(entry)]
-        for total, before, now in zip(self.totals, earlier, self.sums, strict=True):
-            with m.If(wave.first):
-                m.d.sync += total.eq(now)
-            with m.Elif(wave.maximum):
-                m.d.sync += total.eq(Mux(before > now, before, now))
+        m.d.sync += [adding.eq(wave), adding_entry.eq(entry), done.eq(adding), write.addr.eq(adding_entry)]
+        for col, (total, before, now) in enumerate(zip(self.totals, earlier, self.sums, strict=True)):
+            # What does not count is cleared, a register's own way to be a multiplexer: one addition does for all.
+            first_term, second_term = Signal.like(before, name=f"earlier_{col}"), Signal.like(now, name=f"now_{col}")
+            greater = Signal(name=f"greater_{col}")
+            m.d.comb += greater.eq(before > now)
+            with m.If(wave.first | (wave.maximum & ~greater)):
+                m.d.sync += first_term.eq(0)
             with m.Else():
-                m.d.sync += total.eq(before + now)
+                m.d.sync += first_term.eq(before)
+            with m.If(~wave.first & wave.maximum & greater):
+                m.d.sync += second_term.eq(0)
+            with m.Else():
+                m.d.sync += second_term.eq(now)
+            m.d.sync += total.eq(first_term + second_term)
         m.d.comb += [
             write.data.eq(self.totals),
             write.en.eq(done.result & ~done.last),

@@ -9,9 +9,11 @@ __all__ = ["DEVICES", "Device"]
 class Device:
     """An FPGA, and how Yosys, nextpnr and the packer are called for it.
 
-    ``synthesize`` is a Yosys command; ``place`` and ``pack`` are tool and options, in which ``{netlist}``, ``{constraints}``,
-    ``{routed}`` and ``{bitstream}`` stand for files. ``cells`` are the names, in nextpnr's report, of the cells to count:
-    ``lut4``, ``ff``, ``dsp``, ``bram``. ``untimed`` says what nextpnr's frequency leaves out.
+    ``synthesize`` is a Yosys command: products stay out of blocks unless the design itself puts them there, and memories
+    get no logic for reading what is being written, because nothing looks at such a word. ``place`` and ``pack`` are tool
+    and options, in which ``{netlist}``, ``{constraints}``, ``{routed}`` and ``{bitstream}`` stand for files. ``cells`` are
+    the names, in nextpnr's report, of the cells to count: ``lut4``, ``ff``, ``dsp``, ``bram``. ``untimed`` says what
+    nextpnr's frequency leaves out.
     """
 
     name: str
@@ -34,7 +36,7 @@ def _ecp5(name: str, size: str, package: str, speed: int) -> Device:
     return Device(
         name=name,
         family="ecp5",
-        synthesize="synth_ecp5 -nodsp",
+        synthesize="synth_ecp5 -nodsp -no-rw-check",
         place=(
             "nextpnr-ecp5", f"--{size}", "--package", package, "--speed", str(speed), "--json", "{netlist}",
             "--lpf", "{constraints}", "--lpf-allow-unconstrained", "--textcfg", "{routed}",
@@ -55,7 +57,7 @@ DEVICES = {
         Device(
             name="iCE40UP5K-SG48",
             family="ice40",
-            synthesize="synth_ice40 -dsp",
+            synthesize="synth_ice40 -dsp -no-rw-check",
             place=(
                 "nextpnr-ice40", "--up5k", "--package", "sg48", "--json", "{netlist}",
                 "--pcf", "{constraints}", "--pcf-allow-unconstrained", "--asc", "{routed}",
@@ -68,7 +70,7 @@ DEVICES = {
         Device(
             name="GW2A-LV18PG256C8/I7",
             family="gowin",
-            synthesize="synth_gowin",
+            synthesize="synth_gowin -nodsp -no-rw-check",
             place=(
                 "nextpnr-himbaechel-gowin", "--device", "GW2A-LV18PG256C8/I7", "--vopt", "family=GW2A-18",
                 "--vopt", "cst={constraints}", "--json", "{netlist}", "--write", "{routed}",
