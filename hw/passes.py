@@ -90,12 +90,10 @@ class PassWalker(wiring.Component):
         tap_y = Signal.like(ins.taps_y)
         tap_x = Signal.like(ins.taps_x)
         channel = Signal.like(ins.channels)
-        last_block = Signal()
         last_tap_y = Signal()
         last_tap_x = Signal()
         last_channel = Signal()
         m.d.sync += [
-            last_block.eq(block + 1 == ins.blocks),
             last_tap_y.eq(tap_y + 1 == ins.taps_y),
             last_tap_x.eq(tap_x + 1 == ins.taps_x),
             last_channel.eq(channel + 1 == ins.channels),

@@ -177,7 +177,7 @@ class PostProcessor(wiring.Component):
         # What travels with a result, cycle by cycle; its slot is its instruction's place in the context memories.
         latency = self.latency(self._residual)
         mark = data.StructLayout({"valid": 1, "first": 1, "block_end": 1, "end": 1, "slot": range(CONTEXTS)})
-        marks = [Signal(mark, name=f"mark_{cycle}") for cycle in range(latency + 1)]
+        marks = [Signal(mark, name=f"mark_{cycle}") for cycle in range(latency + (not self._pooling))]
         for previous, following in pairwise(marks):
             m.d.sync += following.eq(previous)
 

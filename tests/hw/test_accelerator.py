@@ -13,7 +13,7 @@ LEAST = Parameters(rows=4, cols=4, depthwise=False, packed=False, residual=False
 
 # Names that only a feature brings to the compute engine.
 FEATURES = {
-    "depthwise": (r"pixel_ring_\d", r"pixel_skew_\d", r"\w*pixels\w*", "quiet", "old_lead", "old_group"),
+    "depthwise": (r"pixel_ring_\d", r"pixel_skew_\d", r"\w*pixels\w*", "quiet", "gap_said", "former_group"),
     "packed": (r"window_\d", r"turned_\d_\d", r"gathered_\d", r"kept_\d", r"former_\d", "primed", "priming"),
     "residual": ("conflict", "res_bank", r"residual_delay\w*"),
 }
