@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from ..sim.operators import window_positions
 from .ir import Reshape
 from .onnx_site import NodeSite
 from .onnx_values import Held
@@ -79,7 +78,6 @@ def read_window(site: NodeSite, held: Held, kernel: tuple[int, ...]) -> WindowSh
     if site.integer("ceil_mode", 0):
         extra = (_filled(pairs, padding, 0), _filled(pairs, padding, 1))
         padding = (padding[0], padding[1], padding[2] + extra[0], padding[3] + extra[1])
-    window_positions(pairs[0], pairs[1], pairs[2], pairs[3], padding)
     return WindowShape(pairs[1], pairs[2], pairs[3], padding, extra)
 
 
