@@ -12,9 +12,11 @@ from ..mapper.errors import UnsupportedError
 from ..mapper.ir import Graph, Reshape, Unsupported
 from ..mapper.legalize import check_operator
 from ..mapper.macs import count_macs
+from .errors import CommandError
 from .files import check_writable, json_bytes, write_files
-from .model import open_model
+from .model import is_onnx, open_model
 from .options import json_option, model_argument
+from .reference import measure, print_differences
 from .tables import Column, number, print_line, print_table
 
 __all__ = ["check_command"]
@@ -28,14 +30,26 @@ Row = dict[str, Any]
 
 @click.command("check", short_help="what maps, what falls back, what cannot run, and why")
 @model_argument
+@click.option("--reference", is_flag=True, help="For a .onnx model: measure the difference to ONNX Runtime.")
+@click.option(
+    "--cases",
+    "cases_path",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The inputs to measure it with, as for `run --input`.  [default: two random cases]",
+)
 @json_option
-def check_command(model: str, json_path: Path | None) -> None:
+def check_command(model: str, reference: bool, cases_path: Path | None, json_path: Path | None) -> None:
     """Say for every operator of MODEL whether it runs on the accelerator or on the host, and why.
 
     Memory is judged by an accelerator of default sizes, --array 16x16. Exit status 3 if the model cannot run; the
     table then shows all operators that are in the way, and where each of the others could run by itself.
     """
     check_writable(json_path)
+    if reference and not is_onnx(Path(model)):
+        raise CommandError(f"--reference: {model} is no .onnx file")
+    if cases_path is not None and not reference:
+        raise CommandError("--cases: only --reference needs them")
     report: dict[str, Any] = {"model": model, "array": [int(side) for side in _ARRAY.split("x")]}
     opened = open_model(model, partial=True)
     notes = list(opened.notes) if isinstance(opened, Graph) else []
@@ -45,10 +59,14 @@ def check_command(model: str, json_path: Path | None) -> None:
     except UnsupportedError as error:
         rows, refused = [], [error]
     report |= {"runs": not refused, "unsupported": [_refusal(error) for error in refused], "layers": rows, "notes": notes}
+    if reference and not _refusals(opened):
+        report["reference"] = measure(Path(model), cases_path)
     if json_path is not None:
         write_files({json_path: json_bytes(report)})
     if rows:
         _print(rows, notes)
+    if "reference" in report:
+        print_differences(report["reference"])
     if refused:
         raise refused[0]
 

@@ -1,4 +1,4 @@
-"""MODEL: a `.tflite` file, a program, or the word `digits`."""
+"""MODEL: a `.tflite` or `.onnx` file, a program, or the word `digits`."""
 
 from pathlib import Path
 
@@ -7,17 +7,18 @@ from ..hw.legality import verify_program
 from ..hw.params import Parameters
 from ..hw.program import Program
 from ..mapper.ir import Graph
+from ..mapper.onnx import read_onnx
 from ..mapper.tflite import read_tflite
 from .errors import CommandError, cannot_read
 
-__all__ = ["check_target", "open_model"]
+__all__ = ["check_target", "is_onnx", "open_model"]
 
 _PROGRAM_START = b"\x89TWP"
 _SHIPPED = {"digits": digits.MODEL}
 
 
 def open_model(name: str, *, partial: bool = False) -> Graph | Program:
-    """Read a model or a program; `partial` as in `read_tflite`.
+    """Read a model or a program; `partial` as in `read_tflite` and `read_onnx`. The file's name says which model it is.
 
     Raises `CommandError`, `ModelError`, `ProgramError` or `UnsupportedError`.
     """
@@ -31,12 +32,17 @@ def open_model(name: str, *, partial: bool = False) -> Graph | Program:
         raise cannot_read(path, error) from None
     try:
         if start != _PROGRAM_START:
-            return read_tflite(path, partial=partial)
+            return (read_onnx if is_onnx(path) else read_tflite)(path, partial=partial)
         program = Program.load(path)
         verify_program(program)
         return program
     except OSError as error:
         raise cannot_read(path, error) from None
+
+
+def is_onnx(path: Path) -> bool:
+    """Whether a file is an ONNX model by its name."""
+    return path.suffix.lower() == ".onnx"
 
 
 def check_target(name: str, program: Program, params: Parameters | None) -> None:

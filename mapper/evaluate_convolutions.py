@@ -53,4 +53,4 @@ def evaluate_convolution(
     if isinstance(operator, TransposeConv):
         return golden.transpose_conv(*operands, size=operator.size, **common)
     convolution = golden.conv2d if isinstance(operator, Conv2D) else golden.depthwise_conv2d
-    return convolution(*operands, dilation=operator.dilation, **common)
+    return convolution(*operands, dilation=operator.dilation, single_rounding=operator.single_rounding, **common)

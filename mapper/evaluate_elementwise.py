@@ -89,7 +89,8 @@ def evaluate_elementwise(
         case Lookup():
             return golden.lookup(values[operator.input], operator.table, output.dtype)
         case Quantize(table=None):
-            return golden.quantize(values[operator.input], output.scale, output.zero_point, output.dtype)
+            real = values[operator.input]
+            return golden.quantize(real, output.scale, output.zero_point, output.dtype, half_even=operator.half_even)
         case Quantize(table=tuple(table)):
             return golden.lookup(values[operator.input], table, output.dtype)
         case Dequantize():

@@ -16,7 +16,8 @@ class Conv2D(Operator):
 
     `input` [batch, height, width, channels], `weights` [filters, kernel y, kernel x, channels / groups], `bias` int32
     [filters]. Pairs are (y, x), `padding` is (top, left, bottom, right), `clamp` the inclusive range of the fused
-    activation. `multipliers` and `shifts` have one entry per filter (see `tilewright.sim.arithmetic`); double rounding.
+    activation. `multipliers` and `shifts` have one entry per filter (see `tilewright.sim.arithmetic`); rounded twice as
+    TensorFlow Lite does, or once with `single_rounding` (shifts up to 30 then), which is closer to a float.
     """
 
     KIND = "CONV_2D"
@@ -31,6 +32,7 @@ class Conv2D(Operator):
     multipliers: tuple[int, ...]
     shifts: tuple[int, ...]
     clamp: Pair
+    single_rounding: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +54,7 @@ class DepthwiseConv2D(Operator):
     multipliers: tuple[int, ...]
     shifts: tuple[int, ...]
     clamp: Pair
+    single_rounding: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

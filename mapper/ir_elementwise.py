@@ -21,6 +21,7 @@ __all__ = [
     "Maximum",
     "Minimum",
     "Mul",
+    "Pointwise",
     "Prelu",
     "Quantize",
     "Relu",
@@ -172,6 +173,12 @@ class Logistic(Lookup):
     KIND = "LOGISTIC"
 
 
+class Pointwise(Lookup):
+    """Any other function of an element, or several in a row."""
+
+    KIND = "POINTWISE"
+
+
 class Relu(Lookup):
     """A rectifier that rescales."""
 
@@ -213,7 +220,7 @@ class Quantize(Operator):
     """To 8 bits, from float32 or from another quantization of 8 bits.
 
     `table` has the results of the 256 bytes as in `Lookup`; it is None for a float32 input, which is divided by the
-    output's scale and rounded half away from zero.
+    output's scale and rounded: half away from zero as TensorFlow Lite does, or `half_even` as ONNX says.
     """
 
     KIND = "QUANTIZE"
@@ -221,6 +228,7 @@ class Quantize(Operator):
 
     input: str
     table: tuple[int, ...] | None
+    half_even: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -42,7 +42,8 @@ def convolution(operator: Conv2D, tensors: Tensors) -> Layer:
         weights[:, :, ins, outs] = filters[outs].transpose(1, 2, 3, 0)
     window = walk(operator, tensors, (kernel_y, kernel_x), operator.dilation)
     layer = base_layer(operator, tensors, operator.input, window, weights, Mode.DENSE)
-    return whole(layer, _double(operator, _folded_bias(operator, tensors, weights, layer.pad), weights))
+    layer = replace(layer, rounding=_rounding(operator))
+    return whole(layer, _constants(operator, _folded_bias(operator, tensors, weights, layer.pad), weights))
 
 
 def depthwise(operator: DepthwiseConv2D, tensors: Tensors) -> Layer:
@@ -50,11 +51,11 @@ def depthwise(operator: DepthwiseConv2D, tensors: Tensors) -> Layer:
     channels = tensors[operator.input].shape[3]
     window = walk(operator, tensors, weights.shape[:2], operator.dilation)
     mode = Mode.DEPTHWISE
-    constants = _double(operator, _folded_bias(operator, tensors, weights, zero_point(tensors[operator.input])), weights)
+    constants = _constants(operator, _folded_bias(operator, tensors, weights, zero_point(tensors[operator.input])), weights)
     if weights.shape[2] != channels:
         weights, mode = diagonal(weights, channels), Mode.DENSE
     layer = base_layer(operator, tensors, operator.input, window, weights, mode)
-    return whole(layer, constants)
+    return whole(replace(layer, rounding=_rounding(operator)), constants)
 
 
 def fully_connected(operator: FullyConnected, tensors: Tensors, params: Parameters, layout: Layout | None) -> Layer:
@@ -114,10 +115,14 @@ def _folded_bias(
     return wrap_int32(bias - point * sums)
 
 
-def _double(operator: Conv2D | DepthwiseConv2D, bias: Array, weights: Array) -> Constants:
-    """Constants of a requantization that rounds twice.
+def _rounding(operator: Conv2D | DepthwiseConv2D) -> Rounding:
+    return Rounding.SINGLE if operator.single_rounding else Rounding.DOUBLE
 
-    The kernel shifts sums left in 32 bits, the accelerator in more: a sum must be proven not to leave them.
+
+def _constants(operator: Conv2D | DepthwiseConv2D, bias: Array, weights: Array) -> Constants:
+    """Constants of the requantization.
+
+    Where TensorFlow Lite shifts sums left, in 32 bits, the accelerator has more: a sum must be proven not to leave them.
     """
     shifts = np.array(operator.shifts, np.int64)
     low, high = _sum_bounds(weights, bias)

@@ -97,6 +97,8 @@ def _verify_operator(operator: Operator, tensors: Mapping[str, Tensor]) -> None:
     match operator:
         case Conv2D() | DepthwiseConv2D() | FullyConnected() | TransposeConv():
             _verify_factors(operator.multipliers, operator.shifts, shapes[0][-1])
+            if getattr(operator, "single_rounding", False) and max(operator.shifts, default=0) > 30:
+                raise ValueError("a shift of single rounding is above 30")
         case Add() | Sub() | SquaredDifference():
             _verify_factors(operator.multipliers, operator.shifts, 3)
         case Prelu():

@@ -130,12 +130,15 @@ def requantize(
     zero_point: int,
     clamp: tuple[int, int] = INT8,
     dtype: npt.DTypeLike = np.int8,
+    *,
+    single_rounding: bool = False,
 ) -> IntArray:
-    """int32 accumulators [..., channels] to 8 bits, rounding twice; one multiplier and shift per channel, or for all.
+    """int32 accumulators [..., channels] to 8 bits; one multiplier and shift per channel, or for all.
 
-    `clamp` is the inclusive range of the result, within `dtype`.
+    Rounds twice, as TensorFlow Lite does, or once. `clamp` is the inclusive range of the result, within `dtype`.
     """
-    scaled = multiply_by_quantized_multiplier(accumulators, multipliers, shifts) + zero_point
+    multiply = multiply_by_quantized_multiplier_single if single_rounding else multiply_by_quantized_multiplier
+    scaled = multiply(accumulators, multipliers, shifts) + zero_point
     return np.clip(scaled, *clamp).astype(dtype)
 
 

@@ -78,8 +78,9 @@ def conv2d(
     weights_zero_point: int = 0,
     output_zero_point: int = 0,
     clamp: Pair = INT8,
+    single_rounding: bool = False,
 ) -> ByteArray:
-    """CONV_2D: `conv2d_accumulators`, requantized per filter with two roundings."""
+    """CONV_2D: `conv2d_accumulators`, requantized per filter rounded twice or once."""
     sums = conv2d_accumulators(
         image,
         weights,
@@ -90,7 +91,8 @@ def conv2d(
         input_zero_point=input_zero_point,
         weights_zero_point=weights_zero_point,
     )
-    return requantize(sums, multipliers, shifts, output_zero_point, clamp, image.dtype)
+    limits = (output_zero_point, clamp, image.dtype)
+    return requantize(sums, multipliers, shifts, *limits, single_rounding=single_rounding)
 
 
 def depthwise_conv2d_accumulators(
@@ -135,8 +137,9 @@ def depthwise_conv2d(
     weights_zero_point: int = 0,
     output_zero_point: int = 0,
     clamp: Pair = INT8,
+    single_rounding: bool = False,
 ) -> ByteArray:
-    """DEPTHWISE_CONV_2D: `depthwise_conv2d_accumulators`, requantized per output channel with two roundings."""
+    """DEPTHWISE_CONV_2D: `depthwise_conv2d_accumulators`, requantized per output channel rounded twice or once."""
     sums = depthwise_conv2d_accumulators(
         image,
         weights,
@@ -147,7 +150,8 @@ def depthwise_conv2d(
         input_zero_point=input_zero_point,
         weights_zero_point=weights_zero_point,
     )
-    return requantize(sums, multipliers, shifts, output_zero_point, clamp, image.dtype)
+    limits = (output_zero_point, clamp, image.dtype)
+    return requantize(sums, multipliers, shifts, *limits, single_rounding=single_rounding)
 
 
 def transpose_conv(
