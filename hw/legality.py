@@ -18,6 +18,7 @@ from .isa import (
 )
 from .params import BANKS, Parameters
 from .program import AcceleratorRun, Program, ProgramError
+from .tables import check_tables
 
 __all__ = [
     "STREAM_ALIGNMENT", "WEIGHTS_BETWEEN", "check_fields", "check_pool", "minimum_period", "pooled_size", "resolve_wait",
@@ -219,6 +220,7 @@ def verify_program(program: Program) -> None:
     take up all instructions, and that each step finds its tensors. What lies in the scratchpad at the time is checked by
     `sim/hazards.py` and the interpreter.
     """
+    check_tables(program)
     first = 0
     for run in program.runs:
         count = len(program) - first if run.count is None else run.count
