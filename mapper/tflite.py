@@ -84,6 +84,7 @@ def _read_into(
 ) -> None:
     """Add an operator, or what it makes of constants."""
     if site.kind == "SHAPE":
+        site.single_output()
         output = site.tensors[site.outputs[0]]
         shape = np.array(site.tensor(0, "input").shape, "int64" if output.dtype == "int64" else "int32")
         _fold(site, {output.name: shape}, tensors, notes)

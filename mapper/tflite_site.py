@@ -109,6 +109,11 @@ class Site:
         """The first input, an activation."""
         return self.activation(self.tensor(0, "input"), "input")
 
+    def single_output(self) -> None:
+        """Refuse an operator with another number of outputs."""
+        if len(self.outputs) != 1:
+            self.broken(f"it has {len(self.outputs)} outputs instead of 1")
+
     def output(self) -> Tensor:
         """The output, an activation."""
         return self.activation(self.tensors[self.outputs[0]], "output")

@@ -87,25 +87,20 @@ def join(sections: list[bytes]) -> bytes:
     return body + hashlib.sha256(body).digest()
 
 
-def mutate(data: bytes, seed: int, size: int) -> bytes:
+def mutate(data: bytes, rng: random.Random) -> bytes:
     """Damage the tables, the instructions or the data, and make the checksums right."""
-    rng = random.Random(seed)
-    try:
-        head, code, weights, host = split(data)
-        for _ in range(rng.randint(1, 2)):
-            match rng.randrange(4):
-                case 0 | 1:
-                    values = json.loads(head)
-                    damage(values, rng)
-                    head = json.dumps(values).encode()
-                case 2:
-                    code = _other_code(code, rng)
-                case _:
-                    weights, host = (atheris.Mutate(blob, len(blob)) if blob else blob for blob in (weights, host))
-        content = join([head, code, weights, host])
-    except Exception:  # The bytes cannot be read, or the damage cannot be written.
-        return atheris.Mutate(data, size)
-    return content if len(content) <= size else atheris.Mutate(data, size)
+    head, code, weights, host = split(data)
+    for _ in range(rng.randint(1, 2)):
+        match rng.randrange(4):
+            case 0 | 1:
+                values = json.loads(head)
+                damage(values, rng)
+                head = json.dumps(values).encode()
+            case 2:
+                code = _other_code(code, rng)
+            case _:
+                weights, host = (atheris.Mutate(blob, len(blob)) if blob else blob for blob in (weights, host))
+    return join([head, code, weights, host])
 
 
 def _other_code(code: bytes, rng: random.Random) -> bytes:

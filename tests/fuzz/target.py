@@ -5,6 +5,8 @@ of them. Anything else that it raises, more than 1 GiB of memory or more than 20
 status 77 and leave the file as `crash-...` in the current folder.
 """
 
+import contextlib
+import random
 import resource
 import sys
 import tempfile
@@ -18,7 +20,7 @@ __all__ = ["fuzz"]
 SECONDS = 20
 MEBIBYTES = 1024
 
-Mutate = Callable[[bytes, int, int], bytes]
+Mutate = Callable[[bytes, random.Random], bytes]
 
 
 def fuzz(
@@ -26,8 +28,9 @@ def fuzz(
 ) -> None:
     """Run `target` on mutated `seeds`; arguments are libFuzzer's, such as ``-runs=10000 -seed=1``.
 
-    `mutate(data, seed, size)` gives one structured mutation of at most `size` bytes; half the time libFuzzer's own
-    mutations of bytes are taken instead. Prints at the end how many files were read and how many refused.
+    `mutate(data, rng)` gives a structured mutation, and may raise what it likes for bytes that it cannot take apart;
+    then it starts from a seed. A quarter of the time libFuzzer's own mutations of bytes are taken instead. Prints now
+    and then how many files were read and how many refused.
     """
     counts = {"read": 0, "refused": 0}
 
@@ -46,7 +49,15 @@ def fuzz(
             print(f"{counts['read']} files read, {counts['refused']} refused, {peak} MiB at most", file=sys.stderr)
 
     def mutated(data: bytes, size: int, seed: int) -> bytes:
-        return mutate(data, seed, size) if seed & 1 else atheris.Mutate(data, size)
+        rng = random.Random(seed)
+        if rng.random() < 0.25:
+            return atheris.Mutate(data, size)
+        for source in (data, rng.choice(seeds)):
+            with contextlib.suppress(Exception):
+                content = mutate(source, rng)
+                if len(content) <= size:
+                    return content
+        return atheris.Mutate(data, size)
 
     longest = 2 * max(map(len, seeds))
     limits = [f"-timeout={SECONDS}", f"-rss_limit_mb={MEBIBYTES}", f"-max_len={longest}", "-mutate_depth=1"]
