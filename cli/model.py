@@ -6,6 +6,7 @@ from ..examples import digits
 from ..hw.legality import verify_program
 from ..hw.params import Parameters
 from ..hw.program import Program
+from ..mapper.host_steps import verify_host_steps
 from ..mapper.ir import Graph
 from ..mapper.onnx import read_onnx
 from ..mapper.tflite import read_tflite
@@ -35,6 +36,7 @@ def open_model(name: str, *, partial: bool = False) -> Graph | Program:
             return (read_onnx if is_onnx(path) else read_tflite)(path, partial=partial)
         program = Program.load(path)
         verify_program(program)
+        verify_host_steps(program)
         return program
     except OSError as error:
         raise cannot_read(path, error) from None

@@ -132,7 +132,7 @@ def input_specs(program: Program) -> list[InputSpec]:
     """The model's inputs, in its order."""
     specs = {tensor.name: InputSpec(tensor.name, tensor.dtype, tensor.shape) for tensor in program.host_tensors}
     specs |= {tensor.name: InputSpec(tensor.name, tensor.dtype, tensor.shape) for tensor in program.inputs}
-    return [specs[name] for name in program.model_inputs]
+    return [specs[name] for name in program.model_inputs or [tensor.name for tensor in program.inputs]]
 
 
 def _memory(engine: str, latency: int | None, bandwidth: int | None) -> MemoryOptions:

@@ -18,6 +18,7 @@ from .isa import (
 )
 from .params import BANKS, Parameters
 from .program import AcceleratorRun, Program, ProgramError
+from .tables import check_tables
 
 __all__ = [
     "STREAM_ALIGNMENT", "WEIGHTS_BETWEEN", "check_fields", "check_pool", "minimum_period", "pooled_size", "resolve_wait",
@@ -29,6 +30,17 @@ STREAM_ALIGNMENT = 16
 
 WEIGHTS_BETWEEN = 4
 """Most WEIGHTS instructions between another one and a COMPUTE that takes its tiles: as many as wait in a queue."""
+
+
+_MOST_TILES = 1 << 21
+"""Tiles of a weight stream, and passes of a COMPUTE."""
+
+_MOST_STREAM_BYTES = 1 << 25
+_MOST_PIXELS = 1 << 18
+"""Output pixels of a COMPUTE before its pool; no memory holds as many."""
+
+_MOST_STEPS = 1 << 32
+"""Steps of the array, and bytes that are moved, in the whole program."""
 
 
 def resolve_wait(wait: int, earlier: int) -> int:
@@ -104,6 +116,8 @@ def _check_transfer(fields: Fields, params: Parameters) -> None:
     for name in ("address", "row_step"):
         _require(fields[name] % params.units == 0, f"{name}: {fields[name]} is not a multiple of {params.units} units")
     vectors = fields["width"] * -(-fields["channels"] // params.vector)
+    memory = params.activation_kib * 1024
+    _require(size <= memory, f"rows: an image of {size} bytes is more than the memory of {memory}")
     last = (fields["bank"] + fields["rows"] - 1) // BANKS * fields["row_step"] + vectors * params.units
     end = fields["address"] + last
     size = params.bank_words * params.units
@@ -126,9 +140,12 @@ def _check_weights(fields: Fields, params: Parameters) -> None:
         _at_least_one(fields, "blocks", "groups", "tiles", "rows", "last_rows")
         for name in ("rows", "last_rows"):
             _require(fields[name] <= params.rows, f"{name}: {fields[name]} is more than {params.rows}")
+        tiles = fields["blocks"] * fields["groups"] * fields["tiles"]
+        _require(tiles <= _MOST_TILES, f"tiles: {tiles} in all are more than {_MOST_TILES}")
     else:
         _require(params.residual, "stream: TABLES needs an accelerator with `residual`")
     size = stream_bytes(fields, params)
+    _require(size <= _MOST_STREAM_BYTES, f"bytes: a stream of {size} is more than {_MOST_STREAM_BYTES}")
     _require(fields["bytes"] == size, f"bytes: {fields['bytes']}, but the stream has {size}")
 
 
@@ -147,6 +164,9 @@ def _check_compute(fields: Fields, params: Parameters) -> None:
         passes == 1 or size <= params.accumulator_depth,
         f"out_rows: {size} pixels in {passes} passes exceed the accumulator's depth of {params.accumulator_depth}",
     )
+    _require(size <= _MOST_PIXELS, f"out_rows: {size} pixels are more than {_MOST_PIXELS}")
+    total = passes * fields["blocks"]
+    _require(total <= _MOST_TILES, f"blocks: {total} passes in all are more than {_MOST_TILES}")
     _require(not fields["residual"] or params.residual, "residual: the accelerator has no tables")
     if fields["pool"] is not Pool.NONE:
         check_pool(fields, params)
@@ -219,6 +239,7 @@ def verify_program(program: Program) -> None:
     take up all instructions, and that each step finds its tensors. What lies in the scratchpad at the time is checked by
     `sim/hazards.py` and the interpreter.
     """
+    check_tables(program)
     first = 0
     for run in program.runs:
         count = len(program) - first if run.count is None else run.count
@@ -232,6 +253,27 @@ def verify_program(program: Program) -> None:
     for part in program.parts:
         _verify_run(part, first)
         first += len(part)
+    _check_work(program)
+
+
+def _check_work(program: Program) -> None:
+    """Refuse a program that would run, but not to its end in anybody's time."""
+    steps = moved = tiles = 0
+    for opcode, fields in program.decoded():
+        if opcode is Opcode.COMPUTE:
+            passes = fields["blocks"] * fields["taps_y"] * fields["taps_x"] * fields["channels"]
+            width = fields["period"] if fields["mode"] is Mode.DEPTHWISE else fields["out_cols"]
+            steps += passes * fields["out_rows"] * width
+            tiles += passes
+        elif opcode is Opcode.WEIGHTS:
+            moved += fields["bytes"]
+        elif opcode in (Opcode.LOAD, Opcode.STORE):
+            moved += fields["run_bytes"] * fields["runs"]
+    for what, count, most in (
+        ("steps", steps, _MOST_STEPS), ("bytes moved", moved, _MOST_STEPS), ("passes", tiles, 8 * _MOST_TILES)
+    ):  # fmt: skip
+        if count > most:
+            raise ProgramError(f"the program takes {count} {what}, more than {most}")
 
 
 def _verify_dataflow(program: Program) -> None:

@@ -24,6 +24,7 @@ import numpy.typing as npt
 from .encoding import Fields, decode
 from .isa import INSTRUCTION_BYTES, Base, Opcode
 from .params import Parameters
+from .rows import read_row, read_value
 
 __all__ = [
     "AcceleratorRun", "HostStep", "HostTensor", "LayerInfo", "OnChipImage", "Program", "ProgramError", "TensorInfo",
@@ -270,22 +271,27 @@ class Program:
         head, code, weights, host = _sections(data)
         try:
             values = json.loads(head)
+            if not isinstance(values, dict):
+                raise ValueError("expected an object")
             fingerprint = values.pop("fingerprint")
             params = Parameters.from_json(json.dumps(values.pop("params")))
-            tables = {"inputs": TensorInfo, "outputs": TensorInfo, "tensors": OnChipImage, "layers": LayerInfo}
-            for name, kind in tables.items():
-                values[name] = tuple(kind(**_tuples(row)) for row in values[name])
-            for name in ("model_inputs", "model_outputs"):
-                values[name] = tuple(values[name])
             host_tensors, at = [], 0
-            for row in values.pop("host_tensors"):
+            for number, row in enumerate(read_value(list, values.pop("host_tensors"), "host_tensors")):
                 size = row.pop("data")
-                host_tensors.append(HostTensor(**_tuples(row), data=None if size is None else host[at : at + size]))
+                if size is not None and (type(size) is not int or not 0 <= size <= len(host) - at):
+                    raise ValueError(f"host_tensors {number}: data: {size!r} bytes of {len(host) - at}")
+                part = None if size is None else host[at : at + size]
+                host_tensors.append(read_row(HostTensor, row, f"host_tensors {number}", data=part))
                 at += size or 0
-            values["steps"] = tuple(_STEPS[row.pop("kind")](**_tuples(row)) for row in values["steps"])
-            program = cls(params=params, instructions=code, weights=weights, host_tensors=tuple(host_tensors), **values)
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise ProgramError(f"the program's header is not understood: {error}") from None
+            steps = tuple(
+                read_row(_STEPS[row.pop("kind")], row, f"steps {number}")
+                for number, row in enumerate(read_value(list, values.pop("steps"), "steps"))
+            )
+            given = {"params": params, "instructions": code, "weights": weights, "host_tensors": tuple(host_tensors)}
+            program = read_row(cls, values, "head", steps=steps, **given)
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            reason = "missing " + str(error) if isinstance(error, KeyError) else " ".join(str(error).split())
+            raise ProgramError(f"the program's header is not understood: {reason[:200]}") from None
         if at != len(host):
             raise ProgramError("the program's header does not fit its host data")
         if fingerprint != f"{params.fingerprint:016x}":
@@ -332,14 +338,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Base):
         return value.name
     return dataclasses.asdict(value)
-
-
-def _tuples(row: dict[str, Any]) -> dict[str, Any]:
-    """A row of a table as its dataclass has it."""
-    row = {name: tuple(value) if isinstance(value, list) else value for name, value in row.items()}
-    if "base" in row:
-        row["base"] = Base[row["base"]]
-    return row
 
 
 def _sections(data: bytes) -> list[bytes]:

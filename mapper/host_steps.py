@@ -7,9 +7,13 @@ from typing import Any
 import numpy as np
 
 from ..hw.program import HostStep, HostTensor, Program, ProgramError, TensorInfo
+from ..hw.rows import read_row
+from .errors import UnsupportedError
 from .ir import Operator, Quantization, Tensor
+from .sizes import Sizes
+from .verify import verify_operator
 
-__all__ = ["host_step", "host_tensor", "read_host_step", "read_tensors"]
+__all__ = ["host_step", "host_tensor", "read_host_step", "read_tensors", "verify_host_steps"]
 
 
 def host_step(operator: Operator) -> HostStep:
@@ -23,12 +27,29 @@ def read_host_step(step: HostStep) -> Operator:
     if kind is None:
         raise ProgramError(f"steps: {step.op!r} is no operator that the host knows")
     try:
-        operator = kind(**_tuples(step.parameters))
-    except TypeError as error:
-        raise ProgramError(f"steps: {step.op}: {error}") from None
+        operator = read_row(kind, step.parameters, f"steps: {step.op}")
+    except ValueError as error:
+        raise ProgramError(str(error)) from None
     if (operator.inputs, operator.outputs) != (step.inputs, step.outputs):
         raise ProgramError(f"steps: {step.op}: its tensors are not those of its parameters")
     return operator
+
+
+def verify_host_steps(program: Program) -> None:
+    """Raise `ProgramError` if a host step is no operator that computes its outputs from its inputs.
+
+    To be called behind `verify_program`, for a program that comes from a file.
+    """
+    tensors = read_tensors(program)
+    sizes = Sizes()
+    for number, step in enumerate(program.steps):
+        if isinstance(step, HostStep):
+            operator = read_host_step(step)
+            try:
+                verify_operator(operator, tensors)
+                sizes.check(operator, tensors, [tensors[name] for name in operator.outputs])
+            except (ValueError, UnsupportedError) as error:
+                raise ProgramError(f"steps: step {number} ({step.op}): {error}") from None
 
 
 def _kinds() -> Mapping[str, type[Operator]]:
@@ -38,13 +59,6 @@ def _kinds() -> Mapping[str, type[Operator]]:
             yield from below(child)
 
     return {kind.KIND: kind for kind in below(Operator) if hasattr(kind, "KIND")}
-
-
-def _tuples(value: Any) -> Any:
-    """JSON values as the operators have them."""
-    if isinstance(value, dict):
-        return {name: _tuples(entry) for name, entry in value.items()}
-    return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
 def host_tensor(tensor: Tensor) -> HostTensor:

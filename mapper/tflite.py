@@ -7,7 +7,6 @@ network.
 
 import math
 import os
-import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,22 +19,19 @@ from ai_edge_litert import schema_py_generated as schema
 from .errors import ModelError, UnsupportedError
 from .evaluate import evaluate_operator
 from .ir import Graph, Operator, Quantization, Tensor, Unsupported
+from .sizes import MOST_DIMENSIONS, Sizes
+from .tflite_file import RawModel, RawTensor, decode_model
 from .tflite_operators import read_operator
 from .tflite_site import Site
 from .verify import verify_graph
 
 __all__ = ["read_tflite"]
 
-_IDENTIFIER = b"TFL3"
-
 _KINDS = {code: name for name, code in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
 _DTYPES = {code: name.lower() for name, code in vars(schema.TensorType).items() if not name.startswith("_")}
 _NUMPY_DTYPES = frozenset(
     ["float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "bool"]
 )
-
-# What FlatBuffers' accessors run into on a damaged file: they check no offset before they follow it.
-_DAMAGE = (struct.error, IndexError, KeyError, ValueError, TypeError, AttributeError, OverflowError, MemoryError)
 
 
 def read_tflite(source: str | os.PathLike[str] | bytes, *, partial: bool = False) -> Graph:
@@ -48,26 +44,26 @@ def read_tflite(source: str | os.PathLike[str] | bytes, *, partial: bool = False
     stands for each such operator: the graph can be looked at, but not run.
     """
     content, origin = _load(source)
-    model, subgraph = _decode(content, origin)
-    buffers = model.buffers or []
+    model = decode_model(content, origin)
     tensors: dict[str, Tensor] = {}
     notes: list[str] = []
-    for index, raw in enumerate(subgraph.tensors or []):
-        tensor = _read_tensor(raw, index, tensors, buffers, content, origin, notes)
+    for index, raw in enumerate(model.tensors):
+        tensor = _read_tensor(raw, index, tensors, model, content, origin, notes)
         tensors[tensor.name] = tensor
     names = list(tensors)
-    inputs = _names(subgraph.inputs, names, f"{origin}: inputs of the network")
-    outputs = _names(subgraph.outputs, names, f"{origin}: outputs of the network")
+    inputs = _names(model.inputs, names, f"{origin}: inputs of the network")
+    outputs = _names(model.outputs, names, f"{origin}: outputs of the network")
     operators: list[Operator] = []
-    for index, raw in enumerate(subgraph.operators or []):
-        kind = _kind(model.operatorCodes or [], raw.opcodeIndex, f"{origin}: operator {index}")
+    sizes = Sizes()
+    for index, each in enumerate(model.operators):
+        kind = _kind(model.codes, each.code, f"{origin}: operator {index}")
         where = f"{origin}: operator {index} ({kind})"
-        read = _optional_names(raw.inputs, names, f"{where}: inputs")
-        written = _names(raw.outputs, names, f"{where}: outputs")
-        hidden = _names(raw.intermediates, names, f"{where}: intermediates")
-        site = Site(index, kind, raw.builtinOptions, read, written, hidden, tensors, where)
+        read = _optional_names(each.inputs, names, f"{where}: inputs")
+        written = _names(each.outputs, names, f"{where}: outputs")
+        hidden = _names(each.intermediates, names, f"{where}: intermediates")
+        site = Site(index, kind, each.options, read, written, hidden, tensors, where)
         try:
-            _read_into(site, tensors, operators, notes)
+            _read_into(site, tensors, operators, notes, sizes)
         except UnsupportedError as error:
             if not partial or not written:
                 raise
@@ -83,14 +79,18 @@ def read_tflite(source: str | os.PathLike[str] | bytes, *, partial: bool = False
     return graph
 
 
-def _read_into(site: Site, tensors: dict[str, Tensor], operators: list[Operator], notes: list[str]) -> None:
+def _read_into(
+    site: Site, tensors: dict[str, Tensor], operators: list[Operator], notes: list[str], sizes: Sizes
+) -> None:
     """Add an operator, or what it makes of constants."""
     if site.kind == "SHAPE":
+        site.single_output()
         output = site.tensors[site.outputs[0]]
         shape = np.array(site.tensor(0, "input").shape, "int64" if output.dtype == "int64" else "int32")
         _fold(site, {output.name: shape}, tensors, notes)
         return
     operator, outputs = read_operator(site)
+    sizes.check(operator, tensors, outputs)
     for output in outputs:
         declared = tensors[output.name].shape
         if output.shape != declared:
@@ -134,75 +134,53 @@ def _load(source: str | os.PathLike[str] | bytes) -> tuple[bytes, str]:
         raise ModelError(f"{path}: {error.strerror or error}; give the path of a .tflite file") from error
 
 
-def _decode(content: bytes, origin: str) -> tuple[Any, Any]:
-    """The schema's objects for the model and its first subgraph."""
-    if not content:
-        raise ModelError(f"{origin}: the file is empty; download or export the model again")
-    if content[4:8] != _IDENTIFIER:
-        raise ModelError(f"{origin}: not a TensorFlow Lite model (no TFL3 identifier); give a .tflite file")
-    try:
-        model = schema.ModelT.InitFromPackedBuf(bytearray(content), 0)
-    except _DAMAGE as error:
-        raise ModelError(
-            f"{origin}: the file is truncated or damaged ({type(error).__name__} while decoding); "
-            "download or export the model again"
-        ) from error
-    if not model.subgraphs:
-        raise ModelError(f"{origin}: the model has no subgraph; export the model again")
-    return model, model.subgraphs[0]
-
-
-def _kind(codes: Sequence[Any], index: int, where: str) -> str:
+def _kind(codes: Sequence[tuple[int, str]], index: int, where: str) -> str:
     """The operator's kind: its builtin name, or `CUSTOM name`."""
     if not 0 <= index < len(codes):
         raise ModelError(f"{where}: operator code {index} of {len(codes)} does not exist; export the model again")
-    # The deprecated field is one byte wide; newer operators have 127 there, older files lack the new field (0).
-    code = max(codes[index].deprecatedBuiltinCode, codes[index].builtinCode)
+    code, custom = codes[index]
     kind = _KINDS.get(code, f"BUILTIN {code}")
-    return f"CUSTOM {_text(codes[index].customCode)}" if kind == "CUSTOM" else kind
+    return f"CUSTOM {custom}" if kind == "CUSTOM" else kind
 
 
-def _names(indices: Any, names: Sequence[str], where: str) -> tuple[str, ...]:
+def _names(indices: Sequence[int], names: Sequence[str], where: str) -> tuple[str, ...]:
     """Tensor indices as names."""
-    indices = [] if indices is None else [int(index) for index in indices]
     for index in indices:
         if not 0 <= index < len(names):
             raise ModelError(f"{where}: tensor {index} of {len(names)} does not exist; export the model again")
     return tuple(names[index] for index in indices)
 
 
-def _optional_names(indices: Any, names: Sequence[str], where: str) -> tuple[str | None, ...]:
+def _optional_names(indices: Sequence[int], names: Sequence[str], where: str) -> tuple[str | None, ...]:
     """Tensor indices as names; -1 stands for an absent optional tensor."""
-    if indices is None:
-        return ()
     return tuple(None if index == -1 else _names([index], names, where)[0] for index in indices)
 
 
-def _text(raw: Any) -> str:
-    return "" if raw is None else bytes(raw).decode("utf-8", "replace")
-
-
 def _read_tensor(
-    raw: Any,
+    raw: RawTensor,
     index: int,
-    taken: dict[str, Tensor],
-    buffers: Sequence[Any],
+    taken: Mapping[str, Tensor],
+    model: RawModel,
     content: bytes,
     origin: str,
     notes: list[str],
 ) -> Tensor:
-    name = _text(raw.name) or f"tensor_{index}"
+    name = raw.name or f"tensor_{index}"
     while name in taken:
         name = f"{name}#{index}"
     where = f"{origin}: tensor {index} ({name!r})"
-    shape = () if raw.shape is None else tuple(int(length) for length in raw.shape)
+    shape = raw.shape
     if any(length < 0 for length in shape):
-        raise ModelError(f"{where}: negative dimension in {shape}; export the model with a fixed input shape")
+        raise ModelError(f"{where}: negative dimension in {shape[:MOST_DIMENSIONS]}; export the model with a fixed input shape")
+    if len(shape) > MOST_DIMENSIONS:
+        raise ModelError(f"{where}: {len(shape)} dimensions, more than {MOST_DIMENSIONS}; export the model again")
+    if raw.is_external:
+        raise ModelError(f"{where}: its data lies in another file; export the model as a single file")
     dtype = _DTYPES.get(raw.type, f"type {raw.type}")
-    if raw.sparsity is not None:
+    if raw.is_sparse:
         dtype = f"sparse {dtype}"
     data = None
-    stored = _stored(raw.buffer, buffers, content, where)
+    stored = _stored(raw.buffer, model, content, where)
     # Other types' bytes are not their elements; only an operator that reads such a tensor has to refuse it.
     if stored is not None and dtype in _NUMPY_DTYPES:
         needed = math.prod(shape) * np.dtype(dtype).itemsize
@@ -211,44 +189,41 @@ def _read_tensor(
                 f"{where}: its buffer holds {len(stored)} bytes, {dtype}{list(shape)} needs {needed}; "
                 "the file is damaged, download or export the model again"
             )
-        data = np.frombuffer(stored, np.dtype(dtype).newbyteorder("<")).astype(dtype).reshape(shape)
+        data = np.frombuffer(stored, np.dtype(dtype).newbyteorder("<")).astype(dtype, copy=False).reshape(shape)
         data.flags.writeable = False
-    quantization = _read_quantization(raw.quantization, shape, where, notes)
-    return Tensor(name, shape, dtype, quantization, data, bool(raw.isVariable))
+    return Tensor(name, shape, dtype, _read_quantization(raw, where, notes), data, raw.is_variable)
 
 
-def _stored(index: int, buffers: Sequence[Any], content: bytes, where: str) -> npt.NDArray[np.uint8] | bytes | None:
+def _stored(index: int, model: RawModel, content: bytes, where: str) -> npt.NDArray[np.uint8] | memoryview | None:
     """A tensor's bytes: inside the FlatBuffer, behind it in the file, or None if it has none."""
-    if index == 0 and not buffers:
+    if index == 0 and not model.buffers:
         return None
-    if not 0 <= index < len(buffers):
-        raise ModelError(f"{where}: buffer {index} of {len(buffers)} does not exist; export the model again")
-    buffer = buffers[index]
+    if not 0 <= index < model.buffers:
+        raise ModelError(f"{where}: buffer {index} of {model.buffers} does not exist; export the model again")
+    offset, size, inside = model.buffer(index)
     # An offset of 0 or 1 marks a buffer that is stored inside; others count from the start of the file.
-    if buffer.offset > 1:
-        if buffer.offset + buffer.size > len(content):
+    if offset > 1:
+        if offset + size > len(content):
             raise ModelError(
-                f"{where}: its data lies at bytes {buffer.offset} to {buffer.offset + buffer.size} of a file of "
-                f"{len(content)}; the file is truncated, download or export the model again"
+                f"{where}: its data lies at bytes {offset} to {offset + size} of a file of {len(content)}; "
+                "the file is truncated, download or export the model again"
             )
-        return content[buffer.offset : buffer.offset + buffer.size]
-    if buffer.data is None or len(buffer.data) == 0:
-        return None
-    return np.asarray(buffer.data, np.uint8)
+        return memoryview(content)[offset : offset + size]
+    return inside if len(inside) else None
 
 
-def _read_quantization(raw: Any, shape: tuple[int, ...], where: str, notes: list[str]) -> Quantization | None:
-    if raw is None or raw.scale is None or len(raw.scale) == 0:
+def _read_quantization(raw: RawTensor, where: str, notes: list[str]) -> Quantization | None:
+    scale, shape = raw.scale, raw.shape
+    if not scale:
         return None
-    scale = tuple(float(value) for value in raw.scale)
-    zero_point = (0,) if raw.zeroPoint is None else tuple(int(value) for value in raw.zeroPoint)
+    zero_point = raw.zero_point or (0,)
     if len(zero_point) == 1:
         zero_point *= len(scale)
     if len(zero_point) != len(scale):
         raise ModelError(f"{where}: {len(scale)} scales but {len(zero_point)} zero points; quantize the model again")
     if len(scale) == 1:
         return Quantization(scale, zero_point)
-    axis = raw.quantizedDimension
+    axis = raw.quantized_dimension
     if not 0 <= axis < len(shape) and len(shape) == 1:
         notes.append(f"{where}: quantized along axis {axis} of {len(shape)}; read as axis 0, the only one")
         axis = 0

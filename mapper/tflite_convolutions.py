@@ -22,6 +22,8 @@ from .tflite_site import Site
 
 __all__ = ["CONVOLUTION_READERS"]
 
+_MOST_CHANNELS = 1 << 16
+
 
 def _weights(site: Site, channel_axis: int) -> Tensor:
     """The constant weights of a convolution."""
@@ -45,6 +47,8 @@ def _check_axis(site: Site, weights: Tensor, axis: int) -> None:
 
 def _channel_scales(site: Site, source: Tensor, weights: Tensor, channels: int) -> tuple[float, ...]:
     """The effective scale of each output channel."""
+    if channels > _MOST_CHANNELS:
+        site.unsupported(f"it has {channels:,} output channels, more than {_MOST_CHANNELS:,}", "cut it into several")
     quantization = site.quantization(weights, "weights")
     scales = quantization.scale * channels if quantization.axis is None else quantization.scale
     return effective_scales(source.scale, scales, site.output().scale)

@@ -4,8 +4,6 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from ..sim.arithmetic import INT8
 from .ir import (
     Concatenation,
@@ -44,7 +42,7 @@ def _read_reshape(site: Site) -> Operator:
         wanted = site.integers(1, "shape")
     if wanted is None:
         site.broken("it has no shape")
-    shape = [int(length) for length in np.asarray(wanted).ravel()]
+    shape = list(site.numbers(wanted, "shape"))
     if shape.count(-1) == 1:
         known = math.prod(length for length in shape if length != -1)
         shape[shape.index(-1)] = math.prod(source.shape) // known if known > 0 else 0
@@ -57,7 +55,7 @@ def _read_squeeze(site: Site) -> Operator:
     source = _source(site)
     dims = site.option("squeezeDims")
     rank = len(source.shape)
-    axes = {site.axis(int(axis), rank) for axis in ([] if dims is None else dims)}
+    axes = {site.axis(axis, rank) for axis in ([] if dims is None else site.numbers(dims, "squeezed axes"))}
     if not axes:
         axes = {axis for axis, length in enumerate(source.shape) if length == 1}
     shape = tuple(length for axis, length in enumerate(source.shape) if axis not in axes)
@@ -191,8 +189,8 @@ def _read_gather(site: Site) -> Operator:
     if int(getattr(site.options, "batchDims", 0)):
         site.unsupported("it gathers in batches", "use a gather without batch dimensions")
     axis = site.axis(int(site.option("axis")), len(source.shape))
-    indices = site.integers(1, "indices")
-    if any(not 0 <= index < source.shape[axis] for index in indices):
+    indices = site.constant_integers(1, "indices")
+    if indices.size and not 0 <= indices.min() <= indices.max() < source.shape[axis]:
         site.broken(f"an index is outside 0 to {source.shape[axis] - 1}")
     return Gather(**site.common, input=source.name, indices=site.tensor(1, "indices").name, axis=axis)
 

@@ -38,8 +38,8 @@ def read_operator(site: Site) -> tuple[Operator, tuple[Tensor, ...]]:
     reader = _READERS.get(site.kind)
     if reader is None:
         site.unsupported("this operator is not known", "replace it by other operators, or cut the model there")
-    if len(site.outputs) != 1 and (site.kind not in _SEVERAL_OUTPUTS or not site.outputs):
-        site.broken(f"it has {len(site.outputs)} outputs instead of 1")
+    if site.kind not in _SEVERAL_OUTPUTS or not site.outputs:
+        site.single_output()
     try:
         operator = reader(site)
         check_types(operator, site.tensors)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import numpy as np
+import numpy.typing as npt
 from ai_edge_litert import schema_py_generated as schema
 
 from .element_types import BYTES
@@ -15,6 +16,9 @@ from .requantize import ACTIVATIONS, activation_range
 from .shapes import same_padding
 
 __all__ = ["Site"]
+
+_MOST_NUMBERS = 4096
+"""Of a list that says how an operator works, such as a shape."""
 
 _ACTIVATION_NAMES = {
     code: name for name, code in vars(schema.ActivationFunctionType).items() if not name.startswith("_")
@@ -105,6 +109,11 @@ class Site:
         """The first input, an activation."""
         return self.activation(self.tensor(0, "input"), "input")
 
+    def single_output(self) -> None:
+        """Refuse an operator with another number of outputs."""
+        if len(self.outputs) != 1:
+            self.broken(f"it has {len(self.outputs)} outputs instead of 1")
+
     def output(self) -> Tensor:
         """The output, an activation."""
         return self.activation(self.tensors[self.outputs[0]], "output")
@@ -113,14 +122,25 @@ class Site:
         """The first inputs, activations, called by these roles."""
         return [self.activation(self.tensor(position, role), role, dtypes) for position, role in enumerate(roles)]
 
-    def integers(self, position: int, role: str) -> tuple[int, ...]:
-        """The numbers of an operand that must be integer constants."""
+    def constant_integers(self, position: int, role: str) -> npt.NDArray[Any]:
+        """The values of an operand that must be integer constants."""
         tensor = self.tensor(position, role)
         if tensor.data is None:
             self.unsupported(f"its {role} is computed at run time", "export the model with fixed shapes")
         if tensor.data.dtype.kind not in "iu":
             self.broken(f"its {role} is {tensor.dtype}, and must be integers")
-        return tuple(int(number) for number in tensor.data.ravel())
+        return tensor.data
+
+    def integers(self, position: int, role: str) -> tuple[int, ...]:
+        """The numbers of an operand that must be a short list of integer constants."""
+        return self.numbers(self.constant_integers(position, role), role)
+
+    def numbers(self, vector: Any, role: str) -> tuple[int, ...]:
+        """A short list of integers: an operand's, or an option's."""
+        array = np.atleast_1d(np.asarray(vector))
+        if array.size > _MOST_NUMBERS:
+            self.unsupported(f"its {role} has {array.size} numbers, more than {_MOST_NUMBERS}", "cut the model there")
+        return tuple(int(number) for number in array.ravel())
 
     def axis(self, axis: int, rank: int) -> int:
         """An axis counted from 0."""

@@ -27,7 +27,7 @@ from .ir import (
 )
 from .shapes import output_shapes
 
-__all__ = ["verify_graph"]
+__all__ = ["verify_graph", "verify_operator"]
 
 
 def verify_graph(graph: Graph) -> None:
@@ -53,7 +53,7 @@ def verify_graph(graph: Graph) -> None:
             raise ValueError(f"output {name!r} of the network is never defined")
     for operator in graph.operators:
         try:
-            _verify_operator(operator, graph.tensors)
+            verify_operator(operator, graph.tensors)
         except ValueError as error:
             raise ValueError(f"operator {operator.name}: {error}") from error
 
@@ -85,7 +85,8 @@ def _verify_tensor(name: str, tensor: Tensor) -> None:
         raise ValueError(f"tensor {name!r}: {entries} scales and zero points needed, has {quantization}")
 
 
-def _verify_operator(operator: Operator, tensors: Mapping[str, Tensor]) -> None:
+def verify_operator(operator: Operator, tensors: Mapping[str, Tensor]) -> None:
+    """Raise `ValueError` if an operator breaks one of the invariants by itself: types, shapes, factors, tables, clamps."""
     if isinstance(operator, Unsupported):
         return
     check_types(operator, tensors)

@@ -1,0 +1,69 @@
+"""What the fuzzers have in common: one run of libFuzzer through atheris, with limits on time and memory.
+
+A target is called with bytes, and must refuse them with one of its error classes, in one line, or make something sound
+of them. Anything else that it raises, more than 1 GiB of memory or more than 20 seconds for one file end the run with
+status 77 and leave the file as `crash-...` in the current folder.
+"""
+
+import contextlib
+import random
+import resource
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import atheris
+
+__all__ = ["fuzz"]
+
+SECONDS = 20
+MEBIBYTES = 1024
+
+Mutate = Callable[[bytes, random.Random], bytes]
+
+
+def fuzz(
+    target: Callable[[bytes], None], refusals: tuple[type[Exception], ...], seeds: Sequence[bytes], mutate: Mutate
+) -> None:
+    """Run `target` on mutated `seeds`; arguments are libFuzzer's, such as ``-runs=10000 -seed=1``.
+
+    `mutate(data, rng)` gives a structured mutation, and may raise what it likes for bytes that it cannot take apart;
+    then it starts from a seed. A quarter of the time libFuzzer's own mutations of bytes are taken instead. Prints now
+    and then how many files were read and how many refused.
+    """
+    counts = {"read": 0, "refused": 0}
+
+    def call(data: bytes) -> None:
+        try:
+            target(data)
+            counts["read"] += 1
+        except refusals as error:
+            counts["refused"] += 1
+            if "\n" in str(error) or not str(error).isprintable():
+                raise AssertionError(f"not one line: {error!r}") from error
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+        if peak > MEBIBYTES:
+            raise AssertionError(f"{peak} MiB of memory")
+        if sum(counts.values()) % 1000 == 0:
+            print(f"{counts['read']} files read, {counts['refused']} refused, {peak} MiB at most", file=sys.stderr)
+
+    def mutated(data: bytes, size: int, seed: int) -> bytes:
+        rng = random.Random(seed)
+        if rng.random() < 0.25:
+            return atheris.Mutate(data, size)
+        for source in (data, rng.choice(seeds)):
+            with contextlib.suppress(Exception):
+                content = mutate(source, rng)
+                if len(content) <= size:
+                    return content
+        return atheris.Mutate(data, size)
+
+    longest = 2 * max(map(len, seeds))
+    limits = [f"-timeout={SECONDS}", f"-rss_limit_mb={MEBIBYTES}", f"-max_len={longest}", "-mutate_depth=1"]
+    with tempfile.TemporaryDirectory() as folder:
+        for number, seed in enumerate(seeds):
+            (Path(folder) / f"seed-{number}").write_bytes(seed)
+        # The first folder is where libFuzzer keeps what it finds; the given one, or this one.
+        atheris.Setup([sys.argv[0], *limits, *sys.argv[1:], folder], call, custom_mutator=mutated)
+        atheris.Fuzz()
