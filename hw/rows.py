@@ -62,9 +62,7 @@ def read_value(hint: Any, value: Any, where: str) -> Any:
         return float(value)
     elif dataclasses.is_dataclass(hint) and isinstance(hint, type):
         return read_row(hint, value, where)
-    elif hint in (bool, str, list) and type(value) is hint:
-        return value
-    elif hint is int and type(value) is int and abs(value) < _MOST:
+    elif (hint in (bool, str, list) and type(value) is hint) or (hint is int and type(value) is int and abs(value) < _MOST):
         return value
     wanted = getattr(hint, "__name__", str(hint)) if origin is None else str(hint)
     raise ValueError(f"{where}: expected {wanted}, got {str(value)[:40]!r}")
