@@ -152,7 +152,7 @@ def print_report(report: Report) -> None:
     """The report for people, on standard output."""
     columns = [
         Column("layer"), Column("op", wraps=True), Column("where"), Column("MACs", right=True), Column("cycles", right=True),
-        Column("predicted", right=True), Column("bound", right=True), Column("utilization", right=True),
+        Column("predicted", right=True), Column("bound", right=True), Column("util", right=True),
         Column("fused into", wraps=True),
     ]  # fmt: skip
     rows = [
