@@ -7,7 +7,9 @@ import click
 import numpy as np
 import numpy.typing as npt
 
-from ..hw.program import Program
+from ..hw.program import HostStep, Program
+from ..mapper.host_steps import read_tensors
+from ..mapper.ir import Quantize, Tensor
 from ..sim.rtl import MemoryOptions
 from .board import BOARD_MEMORY, DEFAULT_BAUD, check_port, run_on_board
 from .errors import CommandError, Status
@@ -19,7 +21,7 @@ from .progress import Steps
 from .report import Report, make_report, print_report
 from .session import Case, Session
 
-__all__ = ["input_specs", "run_command"]
+__all__ = ["input_spec", "input_specs", "run_command"]
 
 
 @click.command("run", short_help="run it: RTL against golden models, cycles by layer")
@@ -122,9 +124,22 @@ def run_command(
 
 def input_specs(program: Program) -> list[InputSpec]:
     """The model's inputs, in its order."""
-    specs = {tensor.name: InputSpec(tensor.name, tensor.dtype, tensor.shape) for tensor in program.host_tensors}
-    specs |= {tensor.name: InputSpec(tensor.name, tensor.dtype, tensor.shape) for tensor in program.inputs}
-    return [specs[name] for name in program.model_inputs]
+    tensors = read_tensors(program)
+    host = [step for step in program.steps if isinstance(step, HostStep)]
+    readers = {step.inputs[0]: step.outputs[0] for step in host if step.op == Quantize.KIND}
+    return [input_spec(tensors[name], tensors.get(readers.get(name, ""))) for name in program.model_inputs]
+
+
+def input_spec(tensor: Tensor, quantized: Tensor | None) -> InputSpec:
+    """An input; `quantized` is what a QUANTIZE makes of it, if one reads it."""
+    reach = None
+    if tensor.dtype == "float32" and quantized is not None:
+        limits = np.iinfo(quantized.dtype)
+        reach = (
+            (limits.min - quantized.zero_point) * quantized.scale,
+            (limits.max - quantized.zero_point) * quantized.scale,
+        )
+    return InputSpec(tensor.name, tensor.dtype, tensor.shape, reach)
 
 
 def _memory(engine: str, latency: int | None, bandwidth: int | None) -> MemoryOptions:

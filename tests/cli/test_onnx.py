@@ -47,6 +47,13 @@ def test_compile_and_run(tilewright, model, tmp_path):
         np.testing.assert_array_equal(first["output_0"], second["output_0"])
 
 
+def test_random_inputs_reach_as_far_as_the_quantization(tilewright, model, tmp_path):
+    result = tilewright("run", model, "--array", "4x4", "--engine", "golden", "--output", "y.npz")
+    assert result.exit_code == 0, result.output
+    with np.load(tmp_path / "y.npz") as answer:
+        assert np.unique(answer["output_0"]).size > 3
+
+
 def test_what_is_refused(fails, tmp_path):
     (tmp_path / "damaged.onnx").write_bytes(b"no model at all")
     assert "not an ONNX model" in fails(2, "check", "damaged.onnx")
