@@ -19,11 +19,12 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class InputSpec:
-    """One input of a network."""
+    """One input of a network. `reach` are the real numbers that the quantization right behind a float input can hold."""
 
     name: str
     dtype: str
     shape: tuple[int, ...]
+    reach: tuple[float, float] | None = None
 
     def __str__(self) -> str:
         return f"{self.dtype}{list(self.shape)}"
@@ -42,12 +43,15 @@ class Cases:
 
 
 def random_cases(specs: Sequence[InputSpec], seed: int = 1) -> Cases:
-    """One case of uniformly random integers over the whole range of each input's type."""
+    """One case of uniformly random numbers: integers over the whole range of their type, floats over their `reach`."""
     random = np.random.default_rng(seed)
     case = {}
     for spec in specs:
+        if spec.reach is not None:
+            case[spec.name] = random.uniform(*spec.reach, spec.shape).astype(spec.dtype)
+            continue
         if not np.issubdtype(np.dtype(spec.dtype), np.integer):
-            raise CommandError(f"input {spec.name!r} is {spec}: give it with --input; random inputs are integers")
+            raise CommandError(f"input {spec.name!r} is {spec}, not quantized at once: give it with --input")
         limits = np.iinfo(spec.dtype)
         case[spec.name] = random.integers(limits.min, limits.max, spec.shape, spec.dtype, endpoint=True)
     return Cases((case,))

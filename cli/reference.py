@@ -1,10 +1,8 @@
 """`check --reference`: how far a model's integer arithmetic is from ONNX Runtime."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx
 
 from ..mapper.ir import Graph, Quantize
@@ -17,13 +15,13 @@ from ..mapper.onnx_reference import (
     reference_tensors,
 )
 from .errors import CommandError
-from .inputs import Array, InputSpec, read_cases
+from .inputs import InputSpec, random_cases, read_cases
+from .run import input_spec
 from .tables import Column, number, print_line, print_table
 
 __all__ = ["measure", "print_differences"]
 
 _RANDOM_CASES = 2
-_SEED = 1
 
 
 def measure(path: Path, cases_path: Path | None) -> dict[str, Any]:
@@ -35,9 +33,11 @@ def measure(path: Path, cases_path: Path | None) -> dict[str, Any]:
         raise CommandError("--reference: onnxruntime is not installed; install it with 'pip install onnxruntime'")
     found = import_onnx(path)
     graph = found.graph
-    specs = [InputSpec(name, graph.tensors[name].dtype, graph.tensors[name].shape) for name in graph.inputs]
-    cases: Sequence[dict[str, Array]]
-    cases = _random_cases(graph) if cases_path is None else read_cases(cases_path, specs).cases
+    specs = _specs(graph)
+    if cases_path is None:
+        cases = [case for seed in range(_RANDOM_CASES) for case in random_cases(specs, seed).cases]
+    else:
+        cases = list(read_cases(cases_path, specs).cases)
     names = [origin.name for origin in found.origins.values()] + list(graph.outputs)
     try:
         reference = reference_tensors(onnx.load(path), names, cases)
@@ -47,22 +47,11 @@ def measure(path: Path, cases_path: Path | None) -> dict[str, Any]:
     return _report(found, compare_operators(found, reference), compare_network(found, cases, reference), len(cases))
 
 
-def _random_cases(graph: Graph) -> list[dict[str, Array]]:
-    """Numbers over the whole range that each input's quantization has."""
-    random = np.random.default_rng(_SEED)
-    return [{name: _random_input(graph, name, random) for name in graph.inputs} for _ in range(_RANDOM_CASES)]
-
-
-def _random_input(graph: Graph, name: str, random: np.random.Generator) -> Array:
-    tensor = graph.tensors[name]
-    if tensor.dtype != "float32":
-        limits = np.iinfo(tensor.dtype)
-        return random.integers(limits.min, limits.max, tensor.shape, tensor.dtype, endpoint=True)
-    reader = next((operator for operator in graph.consumers(name) if isinstance(operator, Quantize)), None)
-    if reader is None:
-        return random.standard_normal(tensor.shape).astype(np.float32)
-    stored = graph.tensors[reader.output]
-    return ((random.uniform(-128, 127, tensor.shape) - stored.zero_point) * stored.scale).astype(np.float32)
+def _specs(graph: Graph) -> list[InputSpec]:
+    quantized = {
+        operator.input: graph.tensors[operator.output] for operator in graph.operators if isinstance(operator, Quantize)
+    }
+    return [input_spec(graph.tensors[name], quantized.get(name)) for name in graph.inputs]
 
 
 def _report(found: Import, operators: list[Difference], outputs: list[Difference], cases: int) -> dict[str, Any]:

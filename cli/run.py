@@ -8,9 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ..hw.params import Parameters
-from ..hw.program import Program
+from ..hw.program import HostStep, Program
 from ..mapper.errors import TooLargeError
-from ..mapper.ir import Graph
+from ..mapper.host_steps import read_tensors
+from ..mapper.ir import Graph, Quantize, Tensor
 from ..sim.rtl import MemoryOptions
 from .board import BOARD_MEMORY, DEFAULT_BAUD, check_port, run_on_board
 from .errors import CommandError, Status
@@ -23,7 +24,7 @@ from .report import Report, make_report, print_report
 from .session import Case, Session
 from .tables import print_text
 
-__all__ = ["input_specs", "run_command"]
+__all__ = ["input_spec", "input_specs", "run_command"]
 
 
 @click.command("run", short_help="run it: RTL against golden models, cycles by layer")
@@ -130,9 +131,23 @@ def run_command(
 
 def input_specs(program: Program) -> list[InputSpec]:
     """The model's inputs, in its order."""
-    specs = {tensor.name: InputSpec(tensor.name, tensor.dtype, tensor.shape) for tensor in program.host_tensors}
-    specs |= {tensor.name: InputSpec(tensor.name, tensor.dtype, tensor.shape) for tensor in program.inputs}
-    return [specs[name] for name in program.model_inputs or [tensor.name for tensor in program.inputs]]
+    tensors = read_tensors(program)
+    names = program.model_inputs or [tensor.name for tensor in program.inputs]
+    host = [step for step in program.steps if isinstance(step, HostStep)]
+    readers = {step.inputs[0]: step.outputs[0] for step in host if step.op == Quantize.KIND}
+    return [input_spec(tensors[name], tensors.get(readers.get(name, ""))) for name in names]
+
+
+def input_spec(tensor: Tensor, quantized: Tensor | None) -> InputSpec:
+    """An input; `quantized` is what a QUANTIZE makes of it, if one reads it."""
+    reach = None
+    if tensor.dtype == "float32" and quantized is not None:
+        limits = np.iinfo(quantized.dtype)
+        reach = (
+            (limits.min - quantized.zero_point) * quantized.scale,
+            (limits.max - quantized.zero_point) * quantized.scale,
+        )
+    return InputSpec(tensor.name, tensor.dtype, tensor.shape, reach)
 
 
 def _memory(engine: str, latency: int | None, bandwidth: int | None) -> MemoryOptions:

@@ -203,7 +203,7 @@ def _read_outputs(
         if not isinstance(value, Stored | Real):
             kind = "a constant" if isinstance(value, Constant) else "float32, not quantized"
             error = UnsupportedError(
-                site.kind, f"node {node} ({site.node.name!r})", f"its result, an output of the network, is {kind}",
+                site.kind, f"operator {node} (tensor {output.name!r})", f"its result, an output of the network, is {kind}",
                 "quantize it: a QuantizeLinear and a DequantizeLinear behind it",
             )  # fmt: skip
             if not partial:

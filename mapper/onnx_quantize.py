@@ -19,6 +19,9 @@ Array = npt.NDArray[Any]
 
 _BYTES = ("int8", "uint8")
 
+_MOST_SCALE = 1e30
+"""So that 256 steps are far from float32's end."""
+
 
 def _read_quantize(site: NodeSite) -> Value:
     value = site.value(0)
@@ -115,8 +118,8 @@ def _parameters(site: NodeSite, rank: int | None, default: str) -> tuple[Quantiz
     point = site.constant(2, "zero point").data if site.has_input(2) else np.zeros(scale.shape, default)
     if scale.ndim > 1 or point.size != scale.size or point.ndim > 1:
         site.broken(f"its scale and zero point have the shapes {scale.shape} and {point.shape}")
-    if scale.size == 0 or not np.isfinite(scale).all() or (scale <= 0).any():
-        site.broken("a scale is zero, negative or not finite")
+    if scale.size == 0 or not ((scale > 0) & (scale < _MOST_SCALE)).all():
+        site.broken("a scale is zero, negative, no number or too large")
     if not np.issubdtype(point.dtype, np.integer):
         site.unsupported(f"it quantizes to {point.dtype}", "quantize to int8 or uint8")
     scales = tuple(float(value) for value in scale.reshape(-1))

@@ -67,8 +67,8 @@ class NodeSite:
 
     def unsupported(self, reason: str, hint: str) -> NoReturn:
         """Raise `UnsupportedError`."""
-        name = self.node.name or (self.node.output[0] if self.node.output else "")
-        raise UnsupportedError(self.kind, f"node {self.index} ({name!r})", reason, hint)
+        output = f" (tensor {self.node.output[0]!r})" if self.node.output else ""
+        raise UnsupportedError(self.kind, f"operator {self.index}{output}", reason, hint)
 
     # Attributes.
 

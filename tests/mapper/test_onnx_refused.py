@@ -86,7 +86,7 @@ def test_refused_by_name(make, operator, reason):
     builder = QdqBuilder()
     source = builder.activation((1, 3, 6, 6), 0.05, 3)
     error = refused(builder.build(make(builder, source)))
-    assert error.operator == operator and reason in error.reason and error.where.startswith("node ")
+    assert error.operator == operator and reason in error.reason and error.where.startswith("operator ")
 
 
 def test_open_dimensions_old_versions_and_types():
