@@ -55,14 +55,14 @@ def read_value(hint: Any, value: Any, where: str) -> Any:
             return tuple(read_value(arguments[0], each, where) for each in value)
         if len(value) == len(arguments):
             return tuple(read_value(each, part, where) for each, part in zip(arguments, value, strict=True))
-    elif isinstance(hint, type) and issubclass(hint, enum.Enum):
-        if isinstance(value, str) and value in hint.__members__:
+    if isinstance(hint, type):
+        if dataclasses.is_dataclass(hint):
+            return read_row(hint, value, where)
+        if issubclass(hint, enum.Enum) and isinstance(value, str) and value in hint.__members__:
             return hint[value]
-    elif hint is float and type(value) in (int, float) and abs(value) < _LARGEST:
-        return float(value)
-    elif dataclasses.is_dataclass(hint) and isinstance(hint, type):
-        return read_row(hint, value, where)
-    elif (hint in (bool, str, list) and type(value) is hint) or (hint is int and type(value) is int and abs(value) < _MOST):
-        return value
+        if hint is float and type(value) in (int, float) and abs(value) < _LARGEST:
+            return float(value)
+        if hint in (bool, str, list, int) and type(value) is hint and (hint is not int or abs(value) < _MOST):
+            return value
     wanted = getattr(hint, "__name__", str(hint)) if origin is None else str(hint)
     raise ValueError(f"{where}: expected {wanted}, got {str(value)[:40]!r}")

@@ -5,7 +5,7 @@ computes too: at 64 bytes for each element on the way, a tensor of the largest s
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -51,13 +51,9 @@ class Sizes:
         self._work = 0
         self._folded = 0
 
-    def check(self, operator: Operator, tensors: Mapping[str, Tensor], outputs: Sequence[Tensor]) -> None:
-        """Raise `UnsupportedError` if an operator asks for too much, by itself or with those before it.
-
-        `outputs` are what it defines, in the shapes that it gives them; `tensors` has the rest.
-        """
-        after = {name: tensors[name] for name in operator.inputs} | {tensor.name: tensor for tensor in outputs}
-        touched = list(after.values())
+    def check(self, operator: Operator, tensors: Mapping[str, Tensor]) -> None:
+        """Raise `UnsupportedError` if an operator asks for too much, by itself or with those before it."""
+        touched = [tensors[name] for name in dict.fromkeys((*operator.inputs, *operator.outputs))]
         for tensor in touched:
             # A dimension of 0 must not hide that another is absurd.
             size = math.prod(max(1, length) for length in tensor.shape)
@@ -65,18 +61,18 @@ class Sizes:
                 raise _refused(operator, f"tensor {tensor.name!r} of shape {list(tensor.shape)} has", size, MOST_ELEMENTS)
             if len(tensor.shape) > MOST_DIMENSIONS:
                 raise _refused(operator, f"tensor {tensor.name!r} has", len(tensor.shape), MOST_DIMENSIONS, "dimensions")
-        padded = _padded_size(operator, after)
+        padded = _padded_size(operator, tensors)
         if padded > MOST_ELEMENTS:
             raise _refused(operator, "its input with padding has", padded, MOST_ELEMENTS)
-        work = max(count_macs(operator, after), _steps(operator, after) * _LEAST_WORK)
+        work = max(count_macs(operator, tensors), _steps(operator, tensors) * _LEAST_WORK)
         self._work += work
         if self._work > _MOST_WORK:
             raise _refused(operator, "the network up to here takes", self._work, _MOST_WORK, "multiplications")
-        if all(after[name].data is not None for name in operator.inputs):
+        if all(tensors[name].data is not None for name in operator.inputs):
             self._folded += work + sum(tensor.size for tensor in touched)
             if self._folded > _MOST_FOLDED:
                 raise _refused(operator, "folding constants up to here takes", self._folded, _MOST_FOLDED, "steps")
-        self._bytes += sum(tensor.size * np.dtype(tensor.dtype).itemsize for tensor in outputs)
+        self._bytes += sum(tensors[name].size * np.dtype(tensors[name].dtype).itemsize for name in operator.outputs)
         if self._bytes > _MOST_BYTES:
             raise _refused(operator, "the activations up to here take", self._bytes, _MOST_BYTES, "bytes")
 

@@ -90,12 +90,12 @@ def _read_into(
         _fold(site, {output.name: shape}, tensors, notes)
         return
     operator, outputs = read_operator(site)
-    sizes.check(operator, tensors, outputs)
     for output in outputs:
         declared = tensors[output.name].shape
         if output.shape != declared:
             notes.append(f"{site.where}: the file gives its output the shape {declared}; it is {output.shape}")
         tensors[output.name] = output
+    sizes.check(operator, tensors)
     data = {name: array for name in operator.inputs if (array := tensors[name].data) is not None}
     if len(data) == len(set(operator.inputs)):
         _fold(site, evaluate_operator(operator, tensors, data), tensors, notes)

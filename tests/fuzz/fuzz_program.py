@@ -4,6 +4,7 @@ The tables and the instructions are changed and the checksums made right again, 
 What passes all checks is predicted and interpreted, if it takes little work; there an `InterpreterError` is in order.
 """
 
+import contextlib
 import hashlib
 import json
 import random
@@ -25,7 +26,7 @@ with atheris.instrument_imports(
     from tilewright.hw.encoding import decode, encode
     from tilewright.hw.isa import INSTRUCTION_BYTES, Opcode
     from tilewright.hw.legality import verify_program
-    from tilewright.hw.params import parse_array
+    from tilewright.hw.params import Parameters, parse_array
     from tilewright.hw.program import MAGIC, VERSION, Program, ProgramError
     from tilewright.mapper.compile import compile_model
     from tilewright.mapper.host_steps import verify_host_steps
@@ -95,6 +96,8 @@ def mutate(data: bytes, rng: random.Random) -> bytes:
             case 0 | 1:
                 values = json.loads(head)
                 damage(values, rng)
+                with contextlib.suppress(Exception):  # Otherwise no other parameters would be read.
+                    values["fingerprint"] = f"{Parameters.from_json(json.dumps(values['params'])).fingerprint:016x}"
                 head = json.dumps(values).encode()
             case 2:
                 code = _other_code(code, rng)

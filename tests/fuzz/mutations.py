@@ -59,7 +59,8 @@ def _changed(value: Any, rng: random.Random) -> Any:
         case bool():
             return rng.choice((not value, None, 7))
         case int():
-            return rng.choice((rng.choice(_INTEGERS), value + rng.choice((-1, 1, 2)), rng.randrange(12), value ^ 1 << rng.randrange(32)))
+            near, bit = value + rng.choice((-1, 1, 2)), value ^ 1 << rng.randrange(32)
+            return rng.choice((rng.choice(_INTEGERS), near, bit, rng.randrange(12)))
         case float():
             return rng.choice((rng.choice(_FLOATS), value * rng.choice((2.0, 0.5, -1.0, 1e6))))
         case np.ndarray():

@@ -52,7 +52,9 @@ def fuzz(
         rng = random.Random(seed)
         if rng.random() < 0.25:
             return atheris.Mutate(data, size)
-        for source in (data, rng.choice(seeds)):
+        # Of the files that libFuzzer keeps, many are broken beyond use.
+        sources = (data, rng.choice(seeds))
+        for source in sources if rng.random() < 0.5 else sources[1:]:
             with contextlib.suppress(Exception):
                 content = mutate(source, rng)
                 if len(content) <= size:
