@@ -85,7 +85,7 @@ def _tidy_end() -> Iterator[None]:
     "tilewright",
     cls=Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="""MODEL is an int8 .tflite file, a program made by `tilewright compile`, or `digits`, the network that
+    epilog="""MODEL is an int8 .tflite or QDQ .onnx file, a program made by `tilewright compile`, or `digits`, the network that
     ships with Tilewright. TARGET is --array RxC, --board NAME or --config FILE.
 
     \b
