@@ -134,7 +134,6 @@ def test_model_that_does_not_fit(fails: Fails, too_large: Path):
         ["run", "digits", "--array", "4x4", "--axi-bits", "48"],
         ["run", "digits", "--array"],
         ["run", "digits", "digits", "--array", "4x4"],
-        ["run", "digits", "--board", "ulx3s-85f"],
         ["compile", "digits", "--array", "4x4"],
         ["generate", "--array", "4x4"],
         ["check"],
@@ -230,7 +229,7 @@ def test_interrupt_leaves_nothing_behind(tilewright: Tilewright, tmp_path: Path,
     monkeypatch.setattr(files, "_fill", fill)
     result = tilewright("run", "digits", "--array", "4x4", "--engine", "golden", "--json", "r.json")
     assert result.exit_code == errors.Status.INTERRUPTED
-    assert [line for line in result.stderr.splitlines() if not line.endswith(" ...")] == ["error: interrupted"]
+    assert [line for line in result.stderr.split("\n") if line and not line.endswith(" ...")] == ["error: interrupted"]
     assert not list(tmp_path.iterdir())
 
 
@@ -253,3 +252,7 @@ def test_mismatch(fails: Fails, tilewright: Tilewright, tmp_path: Path, monkeypa
 def test_mistakes_of_tilewright_are_not_hidden():
     assert errors.explain(ValueError("what?")) is None
     assert errors.explain(AssertionError()) is None
+
+
+def test_no_such_board(fails: Fails):
+    assert "nowhere" in fails(2, "run", "digits", "--board", "nowhere")

@@ -35,7 +35,8 @@ def test_a_reader_that_has_seen_enough(arguments: list[str]):
     os.close(reading)
     done = subprocess.run([*COMMAND, *arguments], stdout=writing, stderr=subprocess.PIPE, text=True)
     os.close(writing)
-    assert (done.returncode, done.stderr) == (0, "")
+    said = [line for line in done.stderr.splitlines() if not line.endswith(" ...")]  # what takes long
+    assert (done.returncode, said) == (0, [])
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
