@@ -7,6 +7,7 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from tilewright.mapper.errors import UnsupportedError
 
 from ..models import ModelBuilder
 from ..quantized import assert_exact, dtypes, pairs, random_elements, random_scale, seeds, zero_point
@@ -133,6 +134,7 @@ def test_strided_slice(seed, shape, entries, masks, ellipsis, data):
     end = [data.draw(st.integers(-6, 6)) for _ in range(entries)]
     strides = [data.draw(st.sampled_from([1, 1, 2, 3, -1, -2])) for _ in range(entries)]
     skipped = len(shape) - len(indexing)
+    assume(skipped or not ellipsis_mask or not shrink)  # refused: `test_ellipsis_that_stands_for_nothing`
     for position, entry in enumerate(indexing):
         length = shape[position + (skipped if ellipsis_mask and entry > ellipsis else 0)]
         if shrink >> entry & 1:
@@ -145,6 +147,12 @@ def test_strided_slice(seed, shape, entries, masks, ellipsis, data):
         beginMask=begin_mask, endMask=end_mask, ellipsisMask=ellipsis_mask, newAxisMask=new, shrinkAxisMask=shrink
     )
     moved("STRIDED_SLICE", image_of(seed, shape), [begin, end, strides], options)
+
+
+def test_ellipsis_that_stands_for_nothing():
+    options = schema.StridedSliceOptionsT(ellipsisMask=1, shrinkAxisMask=2)
+    with pytest.raises(UnsupportedError, match="stands for no dimension"):
+        moved("STRIDED_SLICE", image_of(0, (1,)), [[0, 0], [0, 0], [1, 1]], options)
 
 
 @settings(max_examples=25, deadline=None)
