@@ -16,7 +16,7 @@ __all__ = ["json_option", "model_argument", "output_folder_option", "read_target
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 model_argument = click.argument("model", metavar="MODEL")
-"""A .tflite file, a program made by `compile`, or `digits`."""
+"""A .tflite or .onnx file, a program made by `compile`, or `digits`."""
 
 json_option = click.option(
     "--json", "json_path", type=click.Path(path_type=Path), metavar="FILE", help="Write the figures to FILE as JSON."
