@@ -27,7 +27,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 NO_TARGET = "no target: give --array RxC, such as --array 16x16, --board NAME, or --config FILE"
 
 model_argument = click.argument("model", metavar="MODEL")
-"""A .tflite file, a program made by `compile`, or `digits`."""
+"""A .tflite or .onnx file, a program made by `compile`, or `digits`."""
 
 json_option = click.option(
     "--json", "json_path", type=click.Path(path_type=Path), metavar="FILE", help="Write the figures to FILE as JSON."

@@ -18,7 +18,7 @@ from .onnx_builder import Builder, Origin
 from .onnx_constants import CONSTANT_KINDS, fold, read_constant, read_shape
 from .onnx_convolutions import CONVOLUTION_READERS
 from .onnx_elementwise import ELEMENTWISE_READERS
-from .onnx_file import initializers, input_shape, load, opset, tensor_array
+from .onnx_file import check_opset, initializers, input_shape, load, tensor_array
 from .onnx_movement import MOVEMENT_READERS
 from .onnx_pools import POOL_READERS
 from .onnx_quantize import QUANTIZE_READERS
@@ -70,13 +70,13 @@ def read_onnx(source: str | os.PathLike[str] | bytes, *, partial: bool = False) 
 def import_onnx(source: str | os.PathLike[str] | bytes, *, partial: bool = False) -> Import:
     """As `read_onnx`, with the origins of the tensors."""
     model, origin = load(source)
-    version = opset(model, origin)
+    check_opset(model, origin)
     builder = Builder()
     values: dict[str, Value] = {name: Constant(data) for name, data in initializers(model, origin).items()}
     inputs = _read_inputs(model, values, builder, origin)
     shapes = _known_shapes(model, builder, inputs) if partial else {}
     for index, node in enumerate(model.graph.node):
-        site = NodeSite(index, node, values, builder, version, origin)
+        site = NodeSite(index, node, values, builder, origin)
         try:
             results = _read(site)
         except UnsupportedError as error:
@@ -199,7 +199,7 @@ def _read_outputs(
         if isinstance(value, Missing) and partial:
             continue
         node = next((index for index, node in enumerate(model.graph.node) if output.name in node.output), 0)
-        site = NodeSite(node, model.graph.node[node], values, builder, 0, origin)
+        site = NodeSite(node, model.graph.node[node], values, builder, origin)
         if not isinstance(value, Stored | Real):
             kind = "a constant" if isinstance(value, Constant) else "float32, not quantized"
             error = UnsupportedError(

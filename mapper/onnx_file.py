@@ -13,7 +13,7 @@ from google.protobuf.message import DecodeError, Message
 from .errors import ModelError, UnsupportedError
 from .onnx_builder import MOST_ELEMENTS
 
-__all__ = ["initializers", "input_shape", "load", "opset", "tensor_array"]
+__all__ = ["check_opset", "initializers", "input_shape", "load", "tensor_array"]
 
 Array = npt.NDArray[Any]
 
@@ -73,8 +73,8 @@ def _check_text(model: onnx.ModelProto, origin: str) -> None:
         raise ModelError(f"{origin}: a name is no text; download or export the model again") from error
 
 
-def opset(model: onnx.ModelProto, origin: str) -> int:
-    """The version of ONNX's own operators. Raises `UnsupportedError` if it is too old."""
+def check_opset(model: onnx.ModelProto, origin: str) -> None:
+    """Raise `UnsupportedError` if the version of ONNX's own operators is too old."""
     versions = [entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")]
     if not versions:
         raise ModelError(f"{origin}: it imports no operators of ONNX; export the model again")
@@ -82,7 +82,6 @@ def opset(model: onnx.ModelProto, origin: str) -> int:
         raise UnsupportedError(
             "ONNX", origin, f"its opset is {max(versions)}", f"convert it to opset {_OLDEST} or later (onnx.version_converter)"
         )
-    return max(versions)
 
 
 def initializers(model: onnx.ModelProto, origin: str) -> dict[str, Array]:

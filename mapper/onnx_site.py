@@ -42,7 +42,6 @@ class NodeSite:
     node: onnx.NodeProto
     values: Mapping[str, Value]
     builder: Builder
-    opset: int
     origin: str
 
     @property
