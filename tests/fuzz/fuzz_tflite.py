@@ -13,8 +13,9 @@ import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-_CODE = ["tilewright.mapper", "ai_edge_litert.schema_py_generated"]
-with atheris.instrument_imports(enable_loader_override=False, include=_CODE):
+with atheris.instrument_imports(
+    enable_loader_override=False, include=["tilewright.mapper", "ai_edge_litert.schema_py_generated"]
+):
     from tilewright.cli.inputs import random_cases
     from tilewright.cli.run import input_specs
     from tilewright.cli.session import Session
