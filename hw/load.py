@@ -9,7 +9,7 @@ from . import isa
 from .axi import BURST_BEATS, RUNS, BurstSplitter, ReadClientSignature
 from .params import BANKS
 from .realign import BeatWalker, Realigner
-from .stream_fifo import StreamFIFO
+from .stream_fifo import StreamFIFO, StreamRegister
 
 __all__ = ["IMAGE", "LoadEngine", "PixelWalker", "image_of", "runs_of"]
 
@@ -123,7 +123,7 @@ class LoadEngine(wiring.Component):
     instruction's acceptance to its ``done``; ``advance`` when a beat or a vector moves.
 
     One beat per cycle if pixels are whole vectors of a beat or more, else one vector per cycle. The first request comes
-    2 cycles after the instruction, a beat's bytes are on ``writes`` 6 cycles after the beat.
+    2 cycles after the instruction, a beat's bytes are on ``writes`` 7 cycles after the beat.
     """
 
     def __init__(self, vector_bytes: int, unit_bytes: int, bank_words: int, axi_bytes: int, fifo_beats: int = 64):
@@ -154,6 +154,7 @@ class LoadEngine(wiring.Component):
         transfer = data.StructLayout({"runs": RUNS, "image": IMAGE})
         m.submodules.queue = queue = StreamFIFO(transfer, 3)
         m.submodules.beats = beats = StreamFIFO(self.read.beat.shape(), self._fifo_beats)
+        m.submodules.beat = beat = StreamRegister(self.read.beat.shape())  # The FIFO's memory answers late in the cycle.
         m.submodules.walker = walker = BeatWalker(self._axi_bytes)
         m.submodules.pixels = pixels = PixelWalker(self._vector_bytes, self._unit_bytes, self._bank_words)
         tag = pixels.vector
@@ -193,7 +194,10 @@ class LoadEngine(wiring.Component):
             queue.o.ready.eq(~running & walker.transfers.ready & pixels.images.ready),
             beats.i.p.eq(self.read.beat),
             beats.i.valid.eq(self.read.beat_valid),
-            realigner.i.p.data.eq(beats.o.p.data),
+            beat.i.valid.eq(beats.o.valid),
+            beat.i.p.eq(beats.o.p),
+            beats.o.ready.eq(beat.i.ready),
+            realigner.i.p.data.eq(beat.o.p.data),
             realigner.i.p.start.eq(walker.beats.p.start),
             realigner.i.p.count.eq(walker.beats.p.count),
         ]
@@ -201,11 +205,11 @@ class LoadEngine(wiring.Component):
             m.d.sync += running.eq(1)
         with m.If(~failed):
             m.d.comb += [
-                realigner.i.valid.eq(beats.o.valid & walker.beats.valid & ~beats.o.p.error),
-                beats.o.ready.eq(realigner.i.ready & walker.beats.valid),
-                walker.beats.ready.eq(realigner.i.ready & beats.o.valid),
+                realigner.i.valid.eq(beat.o.valid & walker.beats.valid & ~beat.o.p.error),
+                beat.o.ready.eq(realigner.i.ready & walker.beats.valid),
+                walker.beats.ready.eq(realigner.i.ready & beat.o.valid),
             ]
-            with m.If(beats.o.valid & walker.beats.valid & beats.o.p.error):
+            with m.If(beat.o.valid & walker.beats.valid & beat.o.p.error):
                 m.d.sync += [failed.eq(1), self.error.eq(1)]
         with m.If(self.error):
             m.d.sync += self.error.eq(0)

@@ -4,7 +4,7 @@ from amaranth import *
 from amaranth.lib import fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["StreamFIFO"]
+__all__ = ["StreamFIFO", "StreamRegister"]
 
 
 class StreamFIFO(wiring.Component):
@@ -40,4 +40,18 @@ class StreamFIFO(wiring.Component):
             queue.r_en.eq(self.o.ready),
             self.level.eq(queue.level),
         ]
+        return m
+
+
+class StreamRegister(wiring.Component):
+    """A register in a stream, for a payload that comes late in its cycle: out a cycle after it went in, one per cycle."""
+
+    def __init__(self, shape):
+        super().__init__({"i": In(stream.Signature(shape)), "o": Out(stream.Signature(shape))})
+
+    def elaborate(self, platform):
+        m = Module()
+        m.d.comb += self.i.ready.eq(~self.o.valid | self.o.ready)
+        with m.If(self.i.ready):
+            m.d.sync += [self.o.valid.eq(self.i.valid), self.o.payload.eq(self.i.payload)]
         return m

@@ -41,6 +41,7 @@ class Latencies:
     beat: int = 1  # a beat on the bus to its client
     split: int = 2  # a transfer is accepted, to its first request
     fifo: int = 2  # into a queue to out of it
+    late: int = 1  # a beat out of LOAD's queue, to its way into the ring
     walk: int = 2  # a LOAD leaves the queue, to its first beat
     ring: int = 2  # a beat goes into LOAD's ring, to a vector out of it
     realigned: int = 2  # a vector out of the ring, to its write

@@ -224,7 +224,7 @@ class Machine:
         """Take beats into the realigner's ring while it has room, and vectors out of it: one of each per cycle."""
         lat, beat_bytes = self._latencies, self._params.axi_bytes
         spare = 4 * max(beat_bytes, self._params.vector) - beat_bytes
-        done = 0
+        done = entered = 0
         loads = (item for item in enumerate(self._instructions) if item[1][0] is Opcode.LOAD)
         for number, (index, (_, fields)) in enumerate(loads):
             while len(self._loads.cycles) <= number:
@@ -243,14 +243,19 @@ class Machine:
                         yield self._loaded
                     end = start + size
                     for cycle in self._bursts.popleft():
-                        beat = max(beat + 1, cycle + lat.fifo)
+                        left = max(cycle + lat.fifo, entered)  # its queue, for the register behind that
+                        beat = max(beat + 1, left + lat.late)
                         while ends[room_for] < taken - spare:
                             room_for += 1
                         if taken > spare:
                             beat = max(beat, given[room_for] + 1)
                         count = min(end, start // beat_bytes * beat_bytes + beat_bytes) - start
                         start, taken = start + count, taken + count
+                        yield left
+                        self._load_beats_gone.append(left)
+                        self._loaded.give()
                         yield beat
+                        entered = beat
                         while len(given) < len(ends) and ends[len(given)] <= taken:
                             given.append(max(beat + lat.ring, ready))
                             moved = max(given[-1] + 1, done)
@@ -258,8 +263,6 @@ class Machine:
                             done = moved + 1
                             while (done, banks[len(given) - 1]) in self._result_writes:
                                 done += 1
-                        self._load_beats_gone.append(beat)
-                        self._loaded.give()
             self._clock.resume(self._finish(Opcode.LOAD, index, done + lat.token), done + lat.token)
         self._loading = False
 

@@ -1,20 +1,20 @@
-"""StreamFIFO: order, capacity, throughput."""
+"""StreamFIFO and StreamRegister: order, capacity, throughput."""
 
 import random
 
 import pytest
 from amaranth.lib import data
-from tilewright.hw.stream_fifo import StreamFIFO
+from tilewright.hw.stream_fifo import StreamFIFO, StreamRegister
 
 from .test_axi import put, simulate, take
 
 SHAPE = data.StructLayout({"a": 9, "b": 3})
 
 
-@pytest.mark.parametrize("depth", [3, 4, 8])
+@pytest.mark.parametrize("depth", [1, 3, 4, 8])
 @pytest.mark.parametrize("stalls", [(0, 0), (0.5, 0.2), (0.2, 0.5)])
 def test_keeps_order(depth, stalls):
-    dut = StreamFIFO(SHAPE, depth)
+    dut = StreamFIFO(SHAPE, depth) if depth > 1 else StreamRegister(SHAPE)
     rng = random.Random(f"{depth} {stalls}")
     sent = [{"a": rng.randrange(512), "b": rng.randrange(8)} for _ in range(100)]
     got, at = [], []

@@ -29,7 +29,11 @@ CELLS = {
 
 # Both get the same noise; weights shift and swap now and then. Sums are compared once the pipelines are full.
 BENCH = """
-module bench(input clk, output done, output [31:0] wrong_{family});
+module bench(
+  input clk /* verilator public_flat_rw */,
+  output done /* verilator public_flat_rw */,
+  output [31:0] wrong_{family} /* verilator public_flat_rw */
+);
   reg [{inputs}-1:0] noise = {inputs}'h1;
   reg [31:0] state = 32'h2545F491, count = 0, wrong = 0;
   wire [{outputs}-1:0] expected, mapped;
@@ -55,7 +59,7 @@ def library(folder: Path, family: str, netlist: str) -> list[Path]:
     """Yosys's models of the netlist's cells; ours of the blocks for which it has none."""
     texts = "".join((LIBRARY / path).read_text() for path in CELLS[family])
     texts = re.sub(r"`ifdef TIMING\n.*?`endif\n|\n\s*specify\n.*?endspecify\n", "\n", texts, flags=re.DOTALL)
-    wanted = set(re.findall(r"^  (?:\(\*.*?\*\)\s*)?(\w+) (?:#\(|\S+ \()", netlist, re.MULTILINE))
+    wanted = set(re.findall(r"^  (?:\(\*.*?\*\)\s*)?(\w+) (?:#\(|\S+ +\()", netlist, re.MULTILINE))
     wanted |= {"LUT2", "LUT4"} if family == "ecp5" else set()
     ours = {path.stem: path for path in models(family)} if family != "ice40" else {}
     ours.pop("CCU2C", None)
@@ -65,7 +69,8 @@ def library(folder: Path, family: str, netlist: str) -> list[Path]:
             if "always" in module or "assign" in module or re.search(r"^\s+\w+ (#\(|\w+ ?\()", module, re.MULTILINE):
                 found.setdefault(cell, module)
     path = folder / "cells.v"
-    path.write_text("\n".join(found.values()))
+    macros = [line for line in texts[: texts.index("\nmodule ")].splitlines() if line.startswith("`") and "timescale" not in line]
+    path.write_text("\n".join([*macros, *found.values()]))
     return [path, *(ours[cell] for cell in sorted(wanted & set(ours)))]
 
 
@@ -98,7 +103,7 @@ def test_array(family: str, tmp_path: Path) -> None:
     cells = library(tmp_path, family, netlist)
     rtl_models = [path for path in models(family) if path not in cells and f"module {path.stem}" not in cells[0].read_text()]
     sources = (tmp_path / "bench.v", tmp_path / "array.v", tmp_path / "netlist.v", *cells, *rtl_models)
-    executable = Build(sources=sources, top="bench", visible=True).executable()
+    executable = Build(sources=sources, top="bench").executable()
     answer = tmp_path / "answer.json"
     module = Path(__file__).parents[1] / "hw" / "multiplier_cocotb.py"
     run_test(executable, module=module, folder=tmp_path, environment={"MULTIPLIER_ANSWER": str(answer)}, timeout=600)
