@@ -57,7 +57,7 @@ DEVICES = {
         Device(
             name="iCE40UP5K-SG48",
             family="ice40",
-            synthesize="synth_ice40 -dsp -no-rw-check",
+            synthesize="synth_ice40 -device u -no-rw-check",  # -dsp turns two 8 x 8 products in a block into one of 16 x 16
             place=(
                 "nextpnr-ice40", "--up5k", "--package", "sg48", "--json", "{netlist}",
                 "--pcf", "{constraints}", "--pcf-allow-unconstrained", "--asc", "{routed}",
