@@ -69,7 +69,6 @@ class StepWalker(wiring.Component):
         in_columns = Signal()
         first_in_columns = Signal()
         in_rows = Signal(self._ports)
-        row_starts = Signal()  # no step of the output row was issued
         depthwise = (now.mode == Mode.DEPTHWISE) if self._depthwise else C(0)
         packed = (now.mode == Mode.PACKED) if self._packed else C(0)
 
@@ -156,7 +155,7 @@ class StepWalker(wiring.Component):
             return ~position[-1] & (position < size)
 
         with m.If(issue):
-            m.d.sync += [first_step.eq(0), row_starts.eq(steps_left == 0)]
+            m.d.sync += first_step.eq(0)
             with m.If(steps_left != 0):
                 m.d.sync += [
                     steps_left.eq(steps_left - 1),
@@ -184,7 +183,7 @@ class StepWalker(wiring.Component):
                 ]
 
         if self._packed:
-            self._keep_vectors(m, now, running, priming, row_starts, vector_index)
+            self._keep_vectors(m, now, running, priming, issue, steps_left == 0, vector_index)
 
         # The next pass.
         following = self.passes.payload
@@ -214,7 +213,6 @@ class StepWalker(wiring.Component):
                 address.eq(following.address),
                 bank.eq(following.bank),
                 x.eq(following.x),
-                row_starts.eq(1),
                 pixel.eq(position),
                 first_pixel.eq(position),
                 *(signal.eq(inside(position, following.width)) for signal in (in_columns, first_in_columns)),
@@ -225,8 +223,13 @@ class StepWalker(wiring.Component):
             m.d.sync += running.eq(0)
         return m
 
-    def _keep_vectors(self, m, now, running, priming, row_starts, vector_index):
+    def _keep_vectors(self, m, now, running, priming, issue, row_ends, vector_index):
         """Tell the feeder when a step's vector is a new one, and read one more ahead of a row that starts inside a vector."""
+        row_starts = Signal()  # no step of the output row was issued
+        with m.If(self.passes.ready & self.passes.valid):
+            m.d.sync += row_starts.eq(1)
+        with m.Elif(issue):
+            m.d.sync += row_starts.eq(row_ends)
         primed = Signal()
         former = Signal.like(vector_index)
         m.d.comb += [
