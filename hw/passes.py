@@ -16,7 +16,7 @@ PASS = data.StructLayout({
     "combine": Combine,
     "rows": 6,  # array rows in use
     "group": 6,
-    "groups": 3,  # depthwise: image rows read at once
+    "groups": 3,  # depthwise and packed: image rows read at once
     "skip": 6,  # packed: bytes of the first kernel row that earlier passes took
     "out_rows": 12,
     "out_cols": 12,
@@ -221,7 +221,6 @@ class PassWalker(wiring.Component):
                 "width", "pad",
             )),
             out.skip.eq(skip),
-            out.groups.eq(groups),
             out.steps.eq(Mux(depthwise, ins.period, ins.out_cols)),
             out.stride_y_step.eq(stride_y_step),
             out.bank.eq(bank),
@@ -237,7 +236,12 @@ class PassWalker(wiring.Component):
             "first": (channel == 0) & (tap_x == 0) & (tap_y == 0),
             "last": last,
             "end": last & (block + 1 == ins.blocks),
+            "groups": groups,
         }
+        if self._packed:
+            taps = Signal(7)  # from the first byte of the first kernel row on
+            m.d.comb += taps.eq(skip + said["rows"])
+            said["groups"] = Mux(packed, 1 + sum(taps > count * ins.group for count in range(1, BANKS)), groups)
         if self._depthwise:
             # Pixels of the latest depthwise pass may still be on their way to the buses.
             former_lead, former_group = Signal.like(lead), Signal.like(ins.group)

@@ -97,7 +97,7 @@ class StepWalker(wiring.Component):
             place = Signal(16, name=f"place_{p}")
             m.d.comb += [
                 reads[p].eq(
-                    running & in_rows[p] & (packed | (in_columns & (1 if p == 0 else depthwise & (p < now.groups))))
+                    running & in_rows[p] & (packed | (in_columns & (p == 0 or depthwise))) & (p == 0 or p < now.groups)
                 ),
                 below.eq(bank + p),
                 place.eq(base + Mux(below[2], now.row_step, 0)),

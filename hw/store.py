@@ -11,9 +11,10 @@ from .load import PixelWalker, image_of, runs_of
 from .realign import BeatWalker, Realigner
 from .stream_fifo import StreamFIFO
 
-__all__ = ["StoreEngine"]
+__all__ = ["READ_CREDITS", "StoreEngine"]
 
-_READ_CREDITS = 8
+READ_CREDITS = 8
+"""Vectors that STORE has read, or asked for, and not passed on."""
 
 
 class StoreEngine(wiring.Component):
@@ -82,8 +83,8 @@ class StoreEngine(wiring.Component):
     def _read_vectors(self, m, pixels, realigner):
         """Read the scratchpad, never more than there is room for, and pass the vectors on to the realigner."""
         chunk = data.StructLayout({"data": 8 * self._vector_bytes, "count": range(self._vector_bytes + 1)})
-        m.submodules.vectors = vectors = StreamFIFO(chunk, _READ_CREDITS)
-        credits = Signal(range(_READ_CREDITS + 1), init=_READ_CREDITS)
+        m.submodules.vectors = vectors = StreamFIFO(chunk, READ_CREDITS)
+        credits = Signal(range(READ_CREDITS + 1), init=READ_CREDITS)
         read = Signal()
         m.d.comb += [
             self.reads.valid.eq(pixels.vectors.valid & credits.any()),

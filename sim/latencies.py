@@ -12,6 +12,7 @@ from ..hw.params import Parameters
 from ..hw.pe import ProcessingElement
 from ..hw.pool import Pooling
 from ..hw.postprocess import RING_BLOCKS, PostProcessor
+from ..hw.store import READ_CREDITS
 
 __all__ = ["Latencies", "MemoryModel"]
 
@@ -47,7 +48,12 @@ class Latencies:
     realigned: int = 2  # a vector out of the ring, to its write
     weights: int = 3  # a beat to its vector at the head of the stream
     compute: int = 4  # a COMPUTE leaves the gate, to its first step
-    store: int = 8  # a STORE leaves the gate, to its first beat
+    store_read: int = 1  # a STORE leaves the gate, to its first read
+    store_phase: int = -1  # a read of STORE's, to the step of the array that uses the memory in the same cycle
+    store_queue: int = 3  # a read, to its vector's way into the ring
+    store_ring: int = 2  # a vector goes into the ring, to the beat that it completes
+    store_out: int = 2  # a beat leaves the ring, to the bus
+    store_reads: int = READ_CREDITS
     end: int = 1  # the dispatch of END, to its first look at the tokens
     finish: int = 1  # all engines idle, to the end
     reuse: int = Accumulator.REUSE  # between the starts of two passes

@@ -8,6 +8,7 @@ from ..hw.encoding import Fields
 from ..hw.isa import INSTRUCTION_BYTES, Opcode
 from ..hw.legality import resolve_wait
 from ..hw.params import Parameters
+from .bank_reads import BankReads
 from .clock import Clock, Process, Signal
 from .latencies import Latencies, MemoryModel
 from .passes import Pass, gap, passes, result_writes
@@ -78,6 +79,7 @@ class Machine:
         self._loaded = Signal(self._clock)
         self._counters = dict.fromkeys(COUNTERS, 0)
         self._array_free = 0
+        self._reads: deque[tuple[int, int, BankReads]] = deque(maxlen=4)  # of the latest passes: start, number, what they read
         self._total: int | None = None
 
     def run(self) -> tuple[int, tuple[int, ...], dict[str, int]]:
@@ -86,11 +88,12 @@ class Machine:
             self._fetch(), self._dispatch(),
             self._accept(Opcode.LOAD, self._loads, self._latencies.load_queue), self._load(), self._write_vectors(),
             self._accept(Opcode.WEIGHTS, self._streams, self._latencies.weights_queue), self._weights(), self._hand_out(),
-            self._compute(), self._store(), self._end(),
+            self._compute(), self._end(),
         )  # fmt: skip
         for process in processes:
             self._clock.start(process)
-        self._clock.start(self._channel.serve(), arbiter=True)
+        for process in (self._channel.serve(), self._store()):
+            self._clock.start(process, arbiter=True)
         self._clock.run()
         if self._total is None:
             raise ValueError("the program does not end: an instruction waits for ever")
@@ -342,8 +345,9 @@ class Machine:
             earliest = self._clock.now + lat.compute
             block = passes(fields, self._params)
             writes = result_writes(fields, self._params) if self._loading else ()
+            reads = BankReads(fields, self._params)
             for _ in range(fields["blocks"]):
-                for this in block:
+                for number, this in enumerate(block):
                     ready = max(earliest, self._array_free + gap(former, this, self._params))
                     if self._starts:
                         ready = max(ready, self._starts[-1] + lat.reuse)
@@ -353,6 +357,7 @@ class Machine:
                     self._attribute([*marks, ("wait_tokens", ready - 1), ("wait_weights", start)])
                     marks = []
                     self._starts.append(start + this.late)
+                    self._reads.append((start, number, reads))
                     if this.ends_block:
                         first = start + lat.result(self._params) - lat.token
                         self._result_writes.update((first + step, bank) for step, bank in writes)
@@ -386,28 +391,49 @@ class Machine:
     # --- STORE --------------------------------------------------------------------------------------------
 
     def _store(self) -> Process:
-        """Read a vector per cycle, write a beat per cycle; the next instruction starts behind the last beat."""
-        lat, beat_bytes = self._latencies, self._params.axi_bytes
+        """Read vectors as the array and the room for them allow, write a beat per cycle; the next instruction starts behind
+        the last beat."""
+        lat, beat_bytes, vector = self._latencies, self._params.axi_bytes, self._params.vector
+        room = 4 * max(beat_bytes, vector) - vector  # in the realigner's ring, for it to take a vector more
         bus = Beats(self._memory)
         answers: list[int] = []
+        beats = [-1, -1]
         while True:
             index, fields = yield from self._next(Opcode.STORE)
-            cycle = self._clock.now + lat.store - 1
-            vectors = vector_ends(fields, self._params)
+            read = entered = given = self._clock.now + lat.store_read - 1
+            vectors = zip(vector_ends(fields, self._params), vector_banks(fields, self._params), strict=True)
+            left: deque[int] = deque([0] * lat.store_reads, maxlen=lat.store_reads)  # when vectors went into the ring
+            gone: deque[tuple[int, int]] = deque()  # bytes that are out of the ring, and since when
             end = have = 0
             for run in range(fields["runs"]):
                 start = fields["offset"] + run * fields["run_pitch"]
                 for size, _ in self._split(start, fields["run_bytes"]):
-                    left, room = size, beat_bytes - start % beat_bytes
-                    if len(answers) >= lat.outstanding_writes:
-                        cycle = max(cycle, answers[-lat.outstanding_writes])
-                    while left:
-                        have, left, room = have + min(left, room), left - min(left, room), beat_bytes
+                    after = answers[-lat.outstanding_writes] + 1 if len(answers) >= lat.outstanding_writes else 0
+                    while size:
+                        count = min(size, beat_bytes - start % beat_bytes)
+                        have, size, start = have + count, size - count, start + count
                         while end < have:
-                            end, cycle = next(vectors), cycle + 1
-                        beat = bus.next(cycle)
-                    answers.append(beat + self._memory.write_latency)
-                    start += size
+                            while gone and gone[0][0] < end - room:
+                                gone.popleft()
+                            fits = gone[0][1] + 1 if end > room else 0
+                            end, bank = next(vectors)
+                            read = yield from self._read(bank, max(read + 1, left[0] + 1))
+                            entered = max(entered + 1, read + lat.store_queue, fits)
+                            left.append(entered)
+                        given = max(given + 1, entered + lat.store_ring, beats[-2], after - lat.store_out)
+                        gone.append((have, given))
+                        beats.append(bus.next(given + lat.store_out))
+                    answers.append(beats[-1] + self._memory.write_latency)
             done = answers[-1] + lat.token
             self._clock.resume(self._finish(Opcode.STORE, index, done), done)
-            yield beat
+            yield given + 1
+
+    def _read(self, bank: int, cycle: int) -> Generator[Any, None, int]:
+        """The first cycle, from this one on, in which the array leaves a bank to STORE."""
+        while True:
+            at = cycle + self._latencies.store_phase
+            yield max(cycle, at)
+            taken = next(((start, number, reads) for start, number, reads in reversed(self._reads) if start <= at), None)
+            if taken is None or not taken[2].taken(taken[1], at - taken[0], bank):
+                return cycle
+            cycle += 1

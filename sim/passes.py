@@ -10,7 +10,7 @@ from ..hw.isa import Mode, Pool
 from ..hw.params import BANKS, Parameters
 from ..hw.pool import Pooling
 
-__all__ = ["Pass", "gap", "passes", "result_writes"]
+__all__ = ["Pass", "conflicts", "gap", "passes", "result_writes"]
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,8 @@ def passes(fields: Fields, params: Parameters) -> list[Pass]:
         for channel in range(f["channels"]):
             last = last_tap and channel == f["channels"] - 1
             if last and f["residual"]:
-                conflicts = _conflicts(f, tap_y, x)
-                extra, late = int(conflicts.sum()), int(conflicts[0, 0])
+                met = conflicts(f, tap_y, x)
+                extra, late = int(met.sum()), int(met[0, 0])
             result.append(Pass(steps + extra, steps, lead, group, late, tail, last))
     return result
 
@@ -61,7 +61,7 @@ def result_writes(fields: Fields, params: Parameters) -> list[tuple[int, int]]:
     if f["mode"] is Mode.PACKED and x > 0 and x % params.vector:
         steps += rows + 1
     if f["residual"]:
-        steps += _conflicts(f, f["taps_y"] - 1, x).cumsum().reshape(steps.shape)
+        steps += conflicts(f, f["taps_y"] - 1, x).cumsum().reshape(steps.shape)
     if f["pool"] is Pool.AVERAGE:
         return [(int(steps[-1, -1]) + Pooling.mean_latency(params.cols), f["out_bank"])]
     high, wide = (f["pool_rows"], f["pool_cols"]) if f["pool"] is Pool.MAX else (1, 1)
@@ -70,7 +70,7 @@ def result_writes(fields: Fields, params: Parameters) -> list[tuple[int, int]]:
     return list(zip(steps[written].ravel().tolist(), banks[written].ravel().tolist(), strict=True))
 
 
-def _conflicts(fields: Fields, tap_y: int, x: int) -> npt.NDArray[np.bool_]:
+def conflicts(fields: Fields, tap_y: int, x: int) -> npt.NDArray[np.bool_]:
     """Output pixels, [rows, columns], whose activation and residual operand lie in one bank."""
     f = fields
     down = tap_y * f["tap_y_rows"] + np.arange(f["out_rows"]) * f["stride_y"]

@@ -54,6 +54,8 @@ def _passes(ins: dict, rows: int, cols: int) -> Iterator[dict]:
             said["group"] = ins["group"]
         if mode == Mode.DEPTHWISE:
             said["groups"] = ins["rows"] // ins["group"]
+        if mode == Mode.PACKED:
+            said["groups"] = -(-(skip + used) // ins["group"])
         yield said
 
 

@@ -52,7 +52,7 @@ def _cycles(said: dict, ports: int) -> Iterator[Cycle]:
             inside = [0 <= said["y"] + down + p < said["height"] for p in range(ports)]
             index = (x + VECTOR - 1) // VECTOR
             places = [at("address", down + p, (index * UNITS if packed else i * said["x_step"])) for p in range(ports)]
-            use = ports if packed else said["groups"] if depthwise else 1
+            use = 1 if mode == Mode.DENSE else said["groups"]
             reads = {
                 p: (places[p][0], places[p][1] // UNITS) for p in range(use) if inside[p] and (packed or in_columns)
             }
@@ -113,7 +113,7 @@ def _pass(rng: random.Random, mode: Mode, residual: bool, **fixed: int) -> dict:
         case Mode.PACKED:
             said |= dict(
                 width=rng.randint(1, 60), x=rng.choice((0, VECTOR, rng.randint(-20, 40))),
-                x_step=rng.randint(1, VECTOR), group=rng.randint(1, VECTOR), residual=0,
+                x_step=rng.randint(1, VECTOR), group=rng.randint(1, VECTOR), residual=0, groups=rng.randint(1, BANKS),
             )  # fmt: skip
             said["skip"] = rng.randrange(said["group"])
             said["prime"] = said["x"] > 0 and said["x"] % VECTOR != 0

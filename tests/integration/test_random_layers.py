@@ -1,5 +1,6 @@
 """A few layers of `make random`, on one array."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,3 +16,4 @@ def test_random_layers():
     result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 0, result.stdout + result.stderr
     assert "24 layers: " in result.stdout and " 0 failed" in result.stdout
+    assert re.search(r"cycle model: (\d+) of \1 layers over 200 cycles exact", result.stdout), result.stdout
