@@ -5,11 +5,8 @@ What passes all checks is predicted and interpreted, if it takes little work; th
 """
 
 import contextlib
-import hashlib
 import json
 import random
-import struct
-import zlib
 from typing import Any
 
 import atheris
@@ -27,17 +24,17 @@ with atheris.instrument_imports(
     from tilewright.hw.isa import INSTRUCTION_BYTES, Opcode
     from tilewright.hw.legality import verify_program
     from tilewright.hw.params import Parameters, parse_array
-    from tilewright.hw.program import MAGIC, VERSION, Program, ProgramError
+    from tilewright.hw.program import Program, ProgramError
     from tilewright.mapper.compile import compile_model
     from tilewright.mapper.host_steps import verify_host_steps
     from tilewright.mapper.tflite import read_tflite
     from tilewright.sim.interpreter import InterpreterError
 
+from ..program_files import join, split
 from .mutations import damage
 from .seeds import models
 from .target import fuzz
 
-_TAGS = (b"HEAD", b"CODE", b"WGTS", b"HOST")
 _MOST_STEPS = 1 << 16
 
 
@@ -68,24 +65,6 @@ def _work(program: Program) -> int:
         elif opcode is Opcode.WEIGHTS:
             work += fields["bytes"]
     return work
-
-
-def split(data: bytes) -> list[bytes]:
-    """The sections of a file, whatever its checksums say."""
-    at, sections = len(MAGIC) + 8, []
-    for _ in _TAGS:
-        _, size, _ = struct.unpack_from("<4sQI", data, at)
-        sections.append(data[at + 16 : at + 16 + size])
-        at += 16 + size
-    return sections
-
-
-def join(sections: list[bytes]) -> bytes:
-    """A file of these sections, its checksums right."""
-    body = MAGIC + struct.pack("<II", VERSION, len(_TAGS))
-    for tag, data in zip(_TAGS, sections, strict=True):
-        body += struct.pack("<4sQI", tag, len(data), zlib.crc32(data)) + data
-    return body + hashlib.sha256(body).digest()
 
 
 def mutate(data: bytes, rng: random.Random) -> bytes:

@@ -1,5 +1,6 @@
 """Damaged and inconsistent model files: always a `ModelError` of one line, never anything else."""
 
+import flatbuffers
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
@@ -94,6 +95,16 @@ def test_missing_files_and_folders(tmp_path):
         (change("operators[0].builtinOptions.padding", 9), "neither SAME nor VALID"),
         (change("operators[1].builtinOptions.filterHeight", 99), "a window of 99 does not fit an image of 6"),
         (change("model.buffers[1].offset", 1 << 20), "the file is truncated"),
+        (change("model.buffers[1].offset", (1 << 64) - 1), "the file is truncated"),
+        (change("operators[0].inputs", [4, 1, 2]), "0:CONV_2D: tensor 't4' is read before anything"),
+        (change("operators[0].inputs", [6, 1, 2]), "0:CONV_2D: tensor 't6' is read before anything"),
+        (change("inputs", []), "tensor 't0' is read before anything"),
+        (change("inputs", [0, 0]), "tensor 't0' is already defined"),
+        (change("inputs", [99]), "tensor 99 of 7 does not exist"),
+        (change("outputs", [-1]), "tensor -1 of 7 does not exist"),
+        (change("tensors[0].shape", [1] * 9), "9 dimensions, more than 8"),
+        (change("tensors[1].externalBuffer", 1), "its data lies in another file"),
+        (change("tensors[1].type", schema.TensorType.INT32), "holds 54 bytes, int32.3, 3, 3, 2. needs 216"),
     ],
 )
 def test_what_does_not_fit_together(damage, message):
@@ -110,6 +121,102 @@ def test_an_operator_without_options_is_broken():
 
     with pytest.raises(ModelError, match="its options lack"):
         read_tflite(small_model(damage))
+
+
+def test_outputs_that_nothing_defines():
+    def damage(model, subgraph):
+        subgraph.tensors.append(schema.TensorT(name="loose", shape=[1, 4]))
+        subgraph.outputs = [len(subgraph.tensors) - 1]
+
+    # `build` sets the outputs, so the damage comes behind it.
+    model = schema.ModelT.InitFromPackedBuf(bytearray(small_model()), 0)
+    damage(model, model.subgraphs[0])
+    with pytest.raises(ModelError, match="output 'loose' of the network is never defined"):
+        read_tflite(pack(model))
+
+
+def pack(model) -> bytes:
+    """The schema's objects as a file."""
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
+    return bytes(builder.Output())
+
+
+def test_names_that_occur_twice_or_cannot_be_printed():
+    def damage(model, subgraph):
+        subgraph.tensors[0].name = subgraph.tensors[4].name = "one\n\x1b[1mname" * 1000
+
+    tensors = list(read_tflite(small_model(damage)).tensors)
+    assert len(tensors) == len(set(tensors)) == 7
+    assert all(name.isprintable() and len(name) < 1100 for name in tensors)
+
+
+def test_the_first_of_many_subgraphs_is_the_network():
+    assert len(read_tflite(small_model(lambda model, _: model.subgraphs.extend(model.subgraphs * 99))).operators) == 3
+
+
+def test_custom_operators_are_unsupported():
+    def damage(model, _):
+        code = model.operatorCodes[1]
+        code.deprecatedBuiltinCode = code.builtinCode = schema.BuiltinOperator.CUSTOM
+        code.customCode = "My\nOp"
+
+    with pytest.raises(UnsupportedError) as caught:
+        read_tflite(small_model(damage))
+    assert caught.value.operator == "CUSTOM My\ufffdOp"
+    assert "replace it" in caught.value.hint
+    kinds = [operator.kind for operator in read_tflite(small_model(damage), partial=True).operators]
+    assert kinds == ["CONV_2D", "CUSTOM My\ufffdOp", "FULLY_CONNECTED"]
+
+
+def test_a_shape_without_an_output():
+    builder = ModelBuilder()
+    image = builder.input((2, 3), 0.5)
+    builder.operators("SHAPE", [image], [], schema.ShapeOptionsT())
+    with pytest.raises(ModelError, match=r"operator 0 \(SHAPE\): it has 0 outputs instead of 1"):
+        read_tflite(builder.build(image))
+
+
+def overlapping(what: str, count: int = 20_000) -> bytes:
+    """A model that names one table `count` times, which itself names something long."""
+    builder = flatbuffers.Builder(1024)
+
+    def vector(offset: int, times: int) -> int:
+        builder.StartVector(4, times, 4)
+        for _ in range(times):
+            builder.PrependUOffsetTRelative(offset)
+        return builder.EndVector()
+
+    name = builder.CreateString("x" * (count if what == "names" else 1))
+    scale = builder.CreateNumpyVector(np.ones(count if what == "scales" else 1, np.float32))
+    inputs = builder.CreateNumpyVector(np.zeros(count if what == "operands" else 1, np.int32))
+    schema.QuantizationParametersStart(builder)
+    schema.QuantizationParametersAddScale(builder, scale)
+    quantization = schema.QuantizationParametersEnd(builder)
+    schema.TensorStart(builder)
+    schema.TensorAddName(builder, name)
+    schema.TensorAddQuantization(builder, quantization)
+    tensors = vector(schema.TensorEnd(builder), 8 * count if what == "tables" else count)
+    schema.OperatorStart(builder)
+    schema.OperatorAddInputs(builder, inputs)
+    operators = vector(schema.OperatorEnd(builder), count)
+    schema.SubGraphStart(builder)
+    schema.SubGraphAddTensors(builder, tensors)
+    schema.SubGraphAddOperators(builder, operators)
+    subgraphs = vector(schema.SubGraphEnd(builder), count)
+    schema.ModelStart(builder)
+    schema.ModelAddSubgraphs(builder, subgraphs)
+    builder.Finish(schema.ModelEnd(builder), file_identifier=b"TFL3")
+    return bytes(builder.Output())
+
+
+@pytest.mark.parametrize("what", ["names", "scales", "operands", "tables"])
+def test_parts_that_overlap(what):
+    """Unpacked in full, each of these small files would take a gigabyte and more."""
+    content = overlapping(what)
+    assert len(content) < 1_000_000
+    with pytest.raises(ModelError, match="its parts overlap"):
+        read_tflite(content)
 
 
 def wide_model() -> bytes:
