@@ -68,7 +68,7 @@ def outer(length: int) -> bytes:
         (rectified((0, HUGE, HUGE, 2)), "elements, more than"),
         (rectified((1 << 22,), 40), "the activations up to here take 138,412,032 bytes"),
         (pooled(1 << 30), "its input with padding has"),
-        (pooled(1000, 300), "takes 180,000,000,000 multiplications"),
+        (pooled(1000, 300), "takes 180,224,000,000 multiplications"),
         (doubled(40), "elements, more than"),
         (doubled(40, constant=True), "elements, more than"),
         (outer(4096), "has 16,777,216 elements"),
