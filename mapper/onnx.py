@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import onnx
 
 from .errors import ModelError, UnsupportedError
@@ -139,9 +140,18 @@ def _read(site: NodeSite) -> tuple[Value, ...]:
     else:
         site.unsupported("this operator is not known", "replace it by other operators, or cut the model there")
     results = result if isinstance(result, tuple) else (result,)
+    _hold(site, results)
     if len([name for name in site.node.output if name]) > len(results):
         site.unsupported("its further outputs are wanted", "export the model without them")
     return results
+
+
+def _hold(site: NodeSite, results: tuple[Value, ...]) -> None:
+    """Count the memory of constants that a node has made, if they are not just its operands seen otherwise."""
+    operands = [value.data for value in map(site.values.get, site.node.input) if isinstance(value, Constant)]
+    for result in results:
+        if isinstance(result, Constant) and not any(np.may_share_memory(result.data, operand) for operand in operands):
+            site.builder.sizes.hold(result.data, site.kind, f"operator {site.index} (tensor {site.output!r})")
 
 
 def _stand_in(site: NodeSite, error: UnsupportedError, shapes: Mapping[str, tuple[int, ...]]) -> tuple[Value, ...]:

@@ -1,6 +1,5 @@
 """The graph while an ONNX model is read: its tensors and operators, and the layouts they are wanted in."""
 
-import math
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -11,14 +10,12 @@ from .element_types import check_types
 from .ir import Operator, Quantization, Reshape, Tensor, Transpose, Unsupported
 from .onnx_values import Held
 from .shapes import output_shapes
+from .sizes import Sizes
 
-__all__ = ["MOST_ELEMENTS", "Builder", "Origin"]
+__all__ = ["Builder", "Origin"]
 
 Array = npt.NDArray[Any]
 HeldType = TypeVar("HeldType", bound=Held)
-
-MOST_ELEMENTS = 1 << 28
-"""Elements of a tensor: more is taken for a mistake in the model."""
 
 
 @dataclass(frozen=True)
@@ -32,12 +29,13 @@ class Origin:
 
 @dataclass
 class Builder:
-    """Tensors and operators so far. `origins` leads back to the model's tensors."""
+    """Tensors and operators so far, and what they ask for. `origins` leads back to the model's tensors."""
 
     tensors: dict[str, Tensor] = field(default_factory=dict)
     operators: list[Operator] = field(default_factory=list)
     origins: dict[str, Origin] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    sizes: Sizes = field(default_factory=Sizes)
     _names: set[str] = field(default_factory=set)
     _taken: set[str] = field(default_factory=set)
     _views: dict[tuple[str, tuple[int, ...], tuple[int, ...]], str] = field(default_factory=dict)
@@ -68,15 +66,14 @@ class Builder:
     ) -> str:
         """An operator of the node `index`, with one output; the name that its output has got.
 
-        Raises `ValueError` for operands that do not fit, and for a tensor of more than `MOST_ELEMENTS`.
+        Raises `ValueError` for operands that do not fit, and `UnsupportedError` if the network becomes too large.
         """
         output = self._fresh(output)
         made = operator(index=index, name=self._operator_name(f"{index}:{kind}"), output=output, **fields)
         (shape,) = output_shapes(made, self.tensors)
-        if math.prod(shape) > MOST_ELEMENTS or any(length > MOST_ELEMENTS for length in shape):
-            raise ValueError(f"its output of shape {shape} has more than {MOST_ELEMENTS} elements")
         self.tensors[output] = Tensor(output, shape, dtype, quantization)
         check_types(made, self.tensors)
+        self.sizes.check(made, self.tensors)
         self.operators.append(made)
         return output
 

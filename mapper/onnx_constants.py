@@ -136,7 +136,14 @@ def _divided(_: NodeSite, operands: list[Array]) -> Array:
     return operands[0] / operands[1]
 
 
-def _broadcast(function: Callable[[Array, Array], Array]) -> Callable[[NodeSite, list[Array]], Array]:
+def _gathered(site: NodeSite, operands: list[Array]) -> Array:
+    data, indices = operands
+    axis = site.axis(site.integer("axis", 0), data.ndim)
+    site.bounded(data.shape[:axis] + indices.shape + data.shape[axis + 1 :])
+    return np.take(data, indices.astype(np.int64), axis)
+
+
+def _broadcast(function: Callable[..., Array]) -> Callable[[NodeSite, list[Array]], Array]:
     def made(site: NodeSite, operands: list[Array]) -> Array:
         site.bounded(np.broadcast_shapes(*(operand.shape for operand in operands)))
         return function(*operands)
@@ -165,13 +172,11 @@ CONSTANT_KINDS: dict[str, Callable[[NodeSite, list[Array]], Array]] = {
     "Equal": _broadcast(np.equal),
     "Expand": _expanded,
     "Floor": lambda _, operands: np.floor(operands[0]),
-    "Gather": lambda site, operands: np.take(
-        operands[0], operands[1].astype(np.int64), site.axis(site.integer("axis", 0), operands[0].ndim)
-    ),
+    "Gather": _gathered,
     "Neg": lambda _, operands: np.negative(operands[0]),
     "Range": _ranged,
     "Slice": _sliced,
     "Sqrt": lambda _, operands: np.sqrt(operands[0]),
-    "Where": lambda _, operands: np.where(*operands),
+    "Where": _broadcast(np.where),
 }
 """What is folded when all inputs are constants."""

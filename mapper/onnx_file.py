@@ -2,6 +2,7 @@
 
 import math
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,14 @@ import onnx
 from google.protobuf.message import DecodeError, Message
 
 from .errors import ModelError, UnsupportedError
-from .onnx_builder import MOST_ELEMENTS
+from .sizes import MOST_ELEMENTS
 
 __all__ = ["check_opset", "initializers", "input_shape", "load", "tensor_array"]
 
 Array = npt.NDArray[Any]
 
 _OLDEST = 13
+_LONGEST_NAME = 1000
 _DAMAGE = (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, MemoryError)
 
 _ELEMENTS: dict[Any, str] = {
@@ -63,14 +65,27 @@ def _parse(content: bytes, origin: str) -> onnx.ModelProto:
 
 
 def _check_text(model: onnx.ModelProto, origin: str) -> None:
-    """Refuse names that are no text: protobuf finds that out late, when a field is read."""
+    """Refuse names that are no text, or cannot be printed: protobuf finds that out late, when a field is read."""
     try:
-        for node in model.graph.node:
-            _ = (node.op_type, node.domain, node.name, list(node.input), list(node.output))
-        for tensor in model.graph.initializer:
-            _ = tensor.name
+        for name in _names(model):
+            # What is no UTF-8 is given as bytes, or raises.
+            if isinstance(name, bytes) or len(name) > _LONGEST_NAME or not name.isprintable():
+                raise ModelError(f"{origin}: a name is {name[:40]!r}; download or export the model again")
     except (UnicodeDecodeError, DecodeError) as error:
         raise ModelError(f"{origin}: a name is no text; download or export the model again") from error
+
+
+def _names(model: onnx.ModelProto) -> Iterator[str | bytes]:
+    """The texts that the reader looks at."""
+    for entry in model.opset_import:
+        yield entry.domain
+    for node in model.graph.node:
+        yield from (node.op_type, node.domain, node.name, *node.input, *node.output)
+        yield from (attribute.name for attribute in node.attribute)
+    yield from (tensor.name for tensor in model.graph.initializer)
+    for value in (*model.graph.input, *model.graph.output):
+        yield value.name
+        yield from (dimension.dim_param for dimension in value.type.tensor_type.shape.dim)
 
 
 def check_opset(model: onnx.ModelProto, origin: str) -> None:
@@ -97,8 +112,9 @@ def tensor_array(tensor: Message, where: str) -> Array:
     if tensor.data_location == onnx.TensorProto.EXTERNAL:
         raise ModelError(f"{where}: its data lies in another file; give the model's path, with that file beside it")
     shape = tuple(tensor.dims)
-    if any(length < 0 for length in shape) or math.prod(shape) > MOST_ELEMENTS:
-        raise ModelError(f"{where}: the shape {shape} is negative or too large; export the model again")
+    # The smallest elements have 2 bits; more of them than the file has must not be made.
+    if any(length < 0 for length in shape) or math.prod(max(1, length) for length in shape) > 8 * tensor.ByteSize():
+        raise ModelError(f"{where}: its data does not fit {shape}; download or export the model again")
     try:
         array = np.asarray(onnx.numpy_helper.to_array(tensor))
     except _DAMAGE as error:

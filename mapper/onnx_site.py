@@ -10,8 +10,9 @@ import onnx
 
 from .errors import ModelError, UnsupportedError
 from .ir import Operator, Pointwise, Quantization, Quantize
-from .onnx_builder import MOST_ELEMENTS, Builder
+from .onnx_builder import Builder
 from .onnx_values import Constant, Held, Missing, Pending, Real, Stored, Target, Value, dequantized_bytes
+from .sizes import MOST_ELEMENTS
 
 __all__ = ["NodeSite"]
 
@@ -82,7 +83,10 @@ class NodeSite:
     def text(self, name: str, default: str) -> str:
         """An attribute that is a text."""
         value = self._attribute(name, _ATTRIBUTES.STRING, default)
-        return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+        found: str = value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+        if len(found) > 100 or not found.isprintable():
+            self.broken(f"its attribute {name} is {found[:40]!r}")
+        return found
 
     def integers(self, name: str, default: tuple[int, ...] | None) -> tuple[int, ...]:
         """An attribute that is a list of integers."""
@@ -268,9 +272,9 @@ class NodeSite:
         for length in shape:
             if length < 0:
                 self.broken(f"the shape {shape} has a negative dimension")
-            elements *= length
+            elements *= max(1, length)
         if elements > MOST_ELEMENTS:
-            self.unsupported(f"its output of shape {shape} has more than {MOST_ELEMENTS} elements", "use a smaller model")
+            self.unsupported(f"its output of shape {shape} has more than {MOST_ELEMENTS:,} elements", "use a smaller model")
         return shape
 
     @property

@@ -6,8 +6,10 @@ computes too: at 64 bytes for each element on the way, a tensor of the largest s
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from .errors import UnsupportedError
 from .ir import (
@@ -29,7 +31,7 @@ MOST_ELEMENTS = 1 << 23
 """Of a tensor, its padding included."""
 
 _MOST_BYTES = 1 << 27
-"""Of all activations together."""
+"""Of all activations together, and of all constants that are computed."""
 
 _MOST_WORK = 1 << 36
 """Multiplications, or elements that pools look at."""
@@ -50,6 +52,14 @@ class Sizes:
         self._bytes = 0
         self._work = 0
         self._folded = 0
+        self._constants = 0
+
+    def hold(self, constant: npt.NDArray[Any], kind: str, where: str) -> None:
+        """Raise `UnsupportedError` if the constants that are computed when a model is read take too much memory."""
+        self._constants += constant.nbytes
+        if self._constants > _MOST_BYTES:
+            reason = f"folded constants up to here take {self._constants:,} bytes, more than {_MOST_BYTES:,}"
+            raise UnsupportedError(kind, where, reason, _HINT)
 
     def check(self, operator: Operator, tensors: Mapping[str, Tensor]) -> None:
         """Raise `UnsupportedError` if an operator asks for too much, by itself or with those before it."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["damage"]
+__all__ = ["changed", "damage"]
 
 _INTEGERS = (
     *(0, 1, -1, 2, 3, 4, 5, 7, 8, 16, 63, 64, 99, 127, 128, -128, -129, 255, 256, 4095, 4096, 65535, 65536),
@@ -20,7 +20,7 @@ def damage(root: Any, rng: random.Random) -> None:
     for _ in range(20):
         owner, key, value = _pick(root, rng)
         if owner is not None:
-            _put(owner, key, _changed(value, rng))
+            _put(owner, key, changed(value, rng))
             return
 
 
@@ -54,7 +54,8 @@ def _pick(root: Any, rng: random.Random) -> tuple[Any, Any, Any]:
     return owner, key, value
 
 
-def _changed(value: Any, rng: random.Random) -> Any:
+def changed(value: Any, rng: random.Random) -> Any:
+    """Another value, of the same type or not."""
     match value:
         case bool():
             return rng.choice((not value, None, 7))

@@ -105,13 +105,12 @@ def test_absurd_sizes_end_at_once():
     def pads(model):
         node(model, "Conv").attribute.extend([helper.make_attribute("pads", [1 << 20, 1 << 20, 1 << 20, 1 << 20])])
 
-    with pytest.raises(ModelError, match="more than"):
-        read_onnx(changed(pads))
+    assert "elements, more than 8,388,608" in refused(changed(pads)).reason
 
     def dims(model):
         model.graph.initializer[0].dims[:] = [1 << 40, 1 << 40]
 
-    with pytest.raises(ModelError, match="negative or too large"):
+    with pytest.raises(ModelError, match="its data does not fit"):
         read_onnx(changed(dims))
     builder = QdqBuilder()
     shape = builder.node("ConstantOfShape", builder.constant(np.array([1 << 30, 1 << 30])))
