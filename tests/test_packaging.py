@@ -34,7 +34,7 @@ def test_every_file_beside_the_modules_is_listed():
 
 def test_version_and_extras():
     assert importlib.metadata.version("tilewright") == PROJECT["project"]["version"]
-    assert set(PROJECT["project"]["optional-dependencies"]) <= {"dev", "docs"}
+    assert set(PROJECT["project"]["optional-dependencies"]) <= {"dev", "docs", "fuzz"}
 
 
 def test_changelog_has_the_version():
@@ -46,7 +46,8 @@ def test_constraints_are_versions_and_nothing_else():
     lines = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if not line.startswith("#")]
     assert all(len(line.split("==")) == 2 and "/" not in line and "@" not in line for line in lines)
     pinned = {line.split("==")[0].lower().replace("_", "-") for line in lines}
-    wanted = PROJECT["project"]["dependencies"] + PROJECT["project"]["optional-dependencies"]["dev"]
+    extras = PROJECT["project"]["optional-dependencies"].values()
+    wanted = PROJECT["project"]["dependencies"] + [requirement for extra in extras for requirement in extra]
     for requirement in wanted:
         name = requirement.split(">")[0].split("[")[0].lower()
         assert name in pinned, f"constraints.txt lacks {name}"

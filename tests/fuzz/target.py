@@ -34,9 +34,10 @@ def fuzz(
 
     `mutate(data, rng)` gives a structured mutation, and may raise what it likes for bytes that it cannot take apart;
     then it starts from a seed. A quarter of the time libFuzzer's own mutations of bytes are taken instead. Prints now
-    and then how many files were read and how many refused.
+    and then, and at the end, how many files were read and how many refused.
     """
     counts = {"read": 0, "refused": 0}
+    runs = max([int(argument[6:]) for argument in sys.argv if argument.startswith("-runs=")], default=0)
 
     def call(data: bytes) -> None:
         start = time.process_time()
@@ -52,7 +53,7 @@ def fuzz(
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
         if peak > MEBIBYTES:
             raise AssertionError(f"{peak} MiB of memory")
-        if sum(counts.values()) % 1000 == 0:
+        if sum(counts.values()) % 1000 == 0 or sum(counts.values()) == runs:
             print(f"{counts['read']} files read, {counts['refused']} refused, {peak} MiB at most", file=sys.stderr)
 
     def mutated(data: bytes, size: int, seed: int) -> bytes:
