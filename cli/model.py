@@ -1,5 +1,7 @@
 """MODEL: a `.tflite` or `.onnx` file, a program, or the word `digits`."""
 
+import os
+import stat
 from pathlib import Path
 
 from ..examples import digits
@@ -9,6 +11,7 @@ from ..hw.program import Program
 from ..mapper.host_steps import verify_host_steps
 from ..mapper.ir import Graph
 from ..mapper.onnx import read_onnx
+from ..mapper.sizes import MOST_FILE_BYTES
 from ..mapper.tflite import read_tflite
 from .errors import CommandError, cannot_read
 
@@ -25,6 +28,7 @@ def open_model(name: str, *, partial: bool = False) -> Graph | Program:
     """
     path = _SHIPPED.get(name) or Path(name)
     try:
+        _check_file(path, path.stat())
         with path.open("rb") as file:
             start = file.read(len(_PROGRAM_START))
     except (OSError, ValueError) as error:
@@ -40,6 +44,15 @@ def open_model(name: str, *, partial: bool = False) -> Graph | Program:
         return program
     except OSError as error:
         raise cannot_read(path, error) from None
+
+
+def _check_file(path: Path, found: os.stat_result) -> None:
+    """Refuse what has no end, or more than memory should hold."""
+    if not stat.S_ISREG(found.st_mode) and not stat.S_ISDIR(found.st_mode):
+        raise CommandError(f"cannot read {path}: not a regular file")
+    if found.st_size > MOST_FILE_BYTES:
+        size, most = f"{found.st_size:,}", f"{MOST_FILE_BYTES:,}"
+        raise CommandError(f"cannot read {path}: {size} bytes are more than {most}; export a smaller model")
 
 
 def is_onnx(path: Path) -> bool:

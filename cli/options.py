@@ -98,7 +98,7 @@ def _read_config(path: Path) -> Parameters:
         return Parameters.from_json(json.dumps(values))
     except OSError as error:
         raise CommandError(f"cannot read {path}: {(error.strerror or str(error)).lower()}") from None
-    except (json.JSONDecodeError, UnicodeDecodeError):
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError):
         raise CommandError(f"{path}: not a JSON file of parameters") from None
     except (ValueError, TypeError) as error:
         raise CommandError(f"{path}: {error}") from None

@@ -12,7 +12,7 @@ import onnx
 from google.protobuf.message import DecodeError, Message
 
 from .errors import ModelError, UnsupportedError
-from .sizes import MOST_ELEMENTS
+from .sizes import MOST_ELEMENTS, MOST_FILE_BYTES
 
 __all__ = ["check_opset", "initializers", "input_shape", "load", "tensor_array"]
 
@@ -39,15 +39,29 @@ def load(source: str | os.PathLike[str] | bytes) -> tuple[onnx.ModelProto, str]:
     except OSError as error:
         raise ModelError(f"{path}: {error.strerror or error}; give the path of a .onnx file") from error
     model = _parse(content, path.name)
-    if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in model.graph.initializer):
-        try:
-            onnx.external_data_helper.load_external_data_for_model(model, str(path.parent))
-        except (OSError, onnx.checker.ValidationError, *_DAMAGE) as error:
-            reason = " ".join(str(error).split())[:200]
-            raise ModelError(
-                f"{path.name}: its external data cannot be read ({reason}); put the data's files beside the model"
-            ) from error
+    try:
+        _load_external(model, path.parent)
+    except (OSError, onnx.checker.ValidationError, *_DAMAGE) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ModelError(
+            f"{path.name}: its external data cannot be read ({reason}); put the data's files beside the model"
+        ) from error
     return model, path.name
+
+
+def _load_external(model: onnx.ModelProto, folder: Path) -> None:
+    """Read the constants that lie in files beside the model; ``ValueError`` for more than `MOST_FILE_BYTES`."""
+    left = MOST_FILE_BYTES
+    for tensor in model.graph.initializer:
+        if tensor.data_location != onnx.TensorProto.EXTERNAL:
+            continue
+        entries = {entry.key: entry.value for entry in tensor.external_data}
+        # Without a length, and with a negative one, it is the rest of the file.
+        size, length = (folder / entries.get("location", "")).stat().st_size, int(entries.get("length", -1))
+        left -= min(size, length) if length >= 0 else size
+        if left < 0:
+            raise ValueError(f"more than {MOST_FILE_BYTES:,} bytes")
+        onnx.external_data_helper.load_external_data_for_tensor(tensor, str(folder))
 
 
 def _parse(content: bytes, origin: str) -> onnx.ModelProto:

@@ -24,11 +24,14 @@ from .ir import (
 )
 from .macs import count_macs
 
-__all__ = ["MOST_DIMENSIONS", "MOST_ELEMENTS", "Sizes"]
+__all__ = ["MOST_DIMENSIONS", "MOST_ELEMENTS", "MOST_FILE_BYTES", "Sizes"]
 
 MOST_DIMENSIONS = 8
 MOST_ELEMENTS = 1 << 23
 """Of a tensor, its padding included."""
+
+MOST_FILE_BYTES = 1 << 28
+"""Of a file, and of the data that lies beside it."""
 
 _MOST_BYTES = 1 << 27
 """Of all activations together, and of all constants that are computed."""

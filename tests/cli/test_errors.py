@@ -33,6 +33,7 @@ def test_no_target(fails: Fails):
     [
         ("{", "not a JSON file"),
         ("\xff", "not a JSON file"),
+        ("[" * 100_000, "not a JSON file"),
         ("[]", "expected a JSON object"),
         ('{"rows": 4}', "cols: missing"),
         ('{"rows": 4, "cols": 5}', "cols: 5 is not one of"),
@@ -70,6 +71,10 @@ def test_not_a_model(fails: Fails, tmp_path: Path):
     assert "empty" in fails(2, "run", "empty.tflite", "--array", "4x4")
     assert "not a TensorFlow Lite model" in fails(2, "run", "picture.tflite", "--array", "4x4")
     assert "directory" in fails(2, "run", tmp_path, "--array", "4x4")
+    assert fails(2, "check", "/dev/zero") == "cannot read /dev/zero: not a regular file"
+    with (tmp_path / "large.tflite").open("wb") as file:
+        file.truncate(1 << 40)
+    assert "1,099,511,627,776 bytes are more than" in fails(2, "check", "large.tflite")
 
 
 @pytest.mark.parametrize("share", [0.01, 0.1, 0.3, 0.5, 0.7, 0.9, 0.99])

@@ -162,6 +162,16 @@ def test_external_data(tmp_path):
     assert len(read_onnx(path).operators) == 6
     with pytest.raises(ModelError, match="lies in another file"):
         read_onnx(path.read_bytes())
+    model = onnx.load_model(path, load_external_data=False)
+    for tensor in model.graph.initializer:
+        kept = [entry for entry in tensor.external_data if entry.key != "length"]
+        del tensor.external_data[:]
+        tensor.external_data.extend(kept)
+    path.write_bytes(model.SerializeToString())
+    with (tmp_path / "model.data").open("ab") as file:
+        file.truncate(1 << 30)
+    with pytest.raises(ModelError, match="more than 268,435,456 bytes"):
+        read_onnx(path)
     (tmp_path / "model.data").unlink()
     with pytest.raises(ModelError, match="external data cannot be read"):
         read_onnx(path)
