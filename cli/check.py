@@ -19,7 +19,7 @@ from .options import json_option, model_argument
 from .reference import measure, print_differences
 from .tables import Column, number, print_line, print_table
 
-__all__ = ["check_command"]
+__all__ = ["check_command", "survey"]
 
 _ARRAY = "16x16"
 _PLACES = ("accelerator", "host", "nowhere")
@@ -55,7 +55,7 @@ def check_command(model: str, reference: bool, cases_path: Path | None, json_pat
     notes = list(opened.notes) if isinstance(opened, Graph) else []
     refused = _refusals(opened)
     try:
-        rows = _survey(opened) if refused and isinstance(opened, Graph) else _judge(opened)
+        rows = survey(opened) if refused and isinstance(opened, Graph) else _judge(opened)
     except UnsupportedError as error:
         rows, refused = [], [error]
     report |= {"runs": not refused, "unsupported": [_refusal(error) for error in refused], "layers": rows, "notes": notes}
@@ -100,8 +100,8 @@ def _judge(opened: Graph | Program) -> list[Row]:
     ]
 
 
-def _survey(graph: Graph) -> list[Row]:
-    """The rows of a model that does not run as a whole: each operator by itself."""
+def survey(graph: Graph) -> list[Row]:
+    """The rows of the report for a model that does not run as a whole: each operator by itself."""
     params = parse_array(_ARRAY)
     rows = []
     for operator in graph.operators:

@@ -13,7 +13,7 @@ with atheris.instrument_imports(enable_loader_override=False, include=["tilewrig
     from tilewright.mapper.errors import ModelError, UnsupportedError
     from tilewright.mapper.onnx import read_onnx
 
-from .graph import compile_some
+from .graph import compile_some, survey_some
 from .message import damage_message
 from .onnx_seeds import onnx_models
 from .target import fuzz
@@ -22,7 +22,7 @@ from .target import fuzz
 def read(content: bytes) -> None:
     """Read a file, in part and as a whole; compile some."""
     with contextlib.suppress(UnsupportedError):
-        read_onnx(content, partial=True)
+        survey_some(read_onnx(content, partial=True), content)
     compile_some(read_onnx(content), content)
 
 

@@ -16,7 +16,7 @@ with atheris.instrument_imports(
     from tilewright.mapper.errors import ModelError, UnsupportedError
     from tilewright.mapper.tflite import read_tflite
 
-from .graph import compile_some
+from .graph import compile_some, survey_some
 from .mutations import damage
 from .seeds import models
 from .target import fuzz
@@ -25,7 +25,7 @@ from .target import fuzz
 def read(content: bytes) -> None:
     """Read a file, in part and as a whole; compile some."""
     with contextlib.suppress(ModelError, UnsupportedError):  # An operator without any output has no stand-in.
-        read_tflite(content, partial=True)
+        survey_some(read_tflite(content, partial=True), content)
     compile_some(read_tflite(content), content)
 
 
