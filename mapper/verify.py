@@ -10,6 +10,7 @@ from .ir import (
     Conv2D,
     DepthwiseConv2D,
     FullyConnected,
+    Gather,
     Graph,
     Lookup,
     MaxPool2D,
@@ -86,7 +87,9 @@ def _verify_tensor(name: str, tensor: Tensor) -> None:
 
 
 def verify_operator(operator: Operator, tensors: Mapping[str, Tensor]) -> None:
-    """Raise `ValueError` if an operator breaks one of the invariants by itself: types, shapes, factors, tables, clamps."""
+    """Raise `ValueError` if an operator breaks one of the invariants by itself: types, shapes, factors, tables, indices,
+    clamps.
+    """
     if isinstance(operator, Unsupported):
         return
     check_types(operator, tensors)
@@ -115,6 +118,12 @@ def verify_operator(operator: Operator, tensors: Mapping[str, Tensor]) -> None:
         case Lookup(table=tuple(table)) | Quantize(table=tuple(table)):
             if len(table) != 256 or not all(limits[0] <= entry <= limits[1] for entry in table):
                 raise ValueError(f"its table is not 256 entries from {limits[0]} to {limits[1]}")
+        case Gather():
+            indices, length = tensors[operator.indices].data, tensors[operator.input].shape[operator.axis]
+            if indices is None:
+                raise ValueError(f"its indices {operator.indices!r} are no constant")
+            if indices.size and not 0 <= indices.min() <= indices.max() < length:
+                raise ValueError(f"an index is outside 0 to {length - 1}")
     match operator:
         case (
             Conv2D()

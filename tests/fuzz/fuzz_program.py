@@ -35,7 +35,7 @@ from .mutations import damage
 from .seeds import models
 from .target import fuzz
 
-_MOST_STEPS = 1 << 16
+_MOST_STEPS = 1 << 18
 
 
 def read(content: bytes) -> None:

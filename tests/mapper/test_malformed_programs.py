@@ -133,3 +133,19 @@ def test_instructions_without_end(content: bytes, opcode: Opcode, fields: dict[s
     code = code[:at] + encode(opcode, **(values | fields)) + code[at + INSTRUCTION_BYTES :]
     with pytest.raises(ProgramError, match=f"instruction {at // INSTRUCTION_BYTES} .{opcode.name}.: .*({message})"):
         read(join([head, code, *rest]))
+
+
+def test_indices_outside_of_what_they_pick_from():
+    builder = ModelBuilder()
+    image = builder.input((1, 3, 5), 0.5)
+    indices = builder.constant(np.array([2, 0], np.int32))
+    options = schema.GatherOptionsT(axis=1)
+    model = builder.build(builder.operator("GATHER", [image, indices], builder.tensor((1, 2, 5), 0.5), options))
+    content = compile_model(read_tflite(model), parse_array("4x4")).to_bytes()
+    assert [step.op for step in read(content).steps] == ["GATHER"]
+    *rest, host_data = split(content)
+    at = host_data.index(np.array([2, 0], np.int32).tobytes())
+    for wrong in (3, -1, 9304633):
+        other = host_data[:at] + np.int32(wrong).tobytes() + host_data[at + 4 :]
+        with pytest.raises(ProgramError, match=r"step 0 \(GATHER\): an index is outside 0 to 2"):
+            read(join([*rest, other]))
