@@ -95,7 +95,7 @@ def _addition_tables(operator: Add | Sub, tensors: Tensors) -> ResidualTables | 
     )
 
 
-@functools.cache
+@functools.lru_cache(maxsize=1 << 8)
 def _find_tables(
     subtract: bool,
     dtype: str,
