@@ -70,7 +70,8 @@ def fuzz(
         return atheris.Mutate(data, size)
 
     longest = 2 * max(map(len, seeds))
-    limits = [f"-timeout={_PATIENCE}", f"-rss_limit_mb={MEBIBYTES}", f"-max_len={longest}", "-mutate_depth=1"]
+    limits = [f"-timeout={_PATIENCE}", f"-report_slow_units={_PATIENCE}"]
+    limits += [f"-rss_limit_mb={MEBIBYTES}", f"-max_len={longest}", "-mutate_depth=1"]
     with tempfile.TemporaryDirectory() as folder:
         for number, seed in enumerate(seeds):
             (Path(folder) / f"seed-{number}").write_bytes(seed)
