@@ -36,7 +36,7 @@ def write_whole(path: Path, text: str) -> Path:
         Path(scratch).replace(path)
     except BaseException as error:
         Path(scratch).unlink(missing_ok=True)
-        if isinstance(error, OSError):
+        if isinstance(error, OSError) and error.errno is not None:
             error.filename = str(path)
         raise
     return path
