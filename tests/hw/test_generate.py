@@ -3,10 +3,12 @@
 import hashlib
 import json
 import os
+import resource
 import subprocess
 from pathlib import Path
 
 import pytest
+from tilewright.hw.cache import write_whole
 from tilewright.hw.generate import TOP, Generated, generate
 from tilewright.hw.params import Parameters, parse_array
 from tilewright.sim.verilator import find_verilator
@@ -88,3 +90,15 @@ def test_header_compiles(tmp_path: Path):
         '#include "tilewright.h"\nint main(void) { return TILEWRIGHT_MAGIC_VALUE == 0; }\n'
     )
     subprocess.run(["gcc", "-Wall", "-Werror", "-pedantic", "-std=c99", "main.c"], cwd=tmp_path, check=True)
+
+
+def test_a_full_disk_is_named(tmp_path: Path):
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with pytest.raises(OSError) as caught:
+            write_whole(tmp_path / "a.v", "text" * 1000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert caught.value.filename == str(tmp_path / "a.v")
+    assert not list(tmp_path.iterdir())
