@@ -8,9 +8,12 @@ import numpy.typing as npt
 
 from ..sim import operators as golden
 from .ir import (
+    BatchToSpaceNd,
+    BroadcastTo,
     Concatenation,
     DepthToSpace,
     Gather,
+    MirrorPad,
     Operator,
     Pack,
     Pad,
@@ -18,10 +21,12 @@ from .ir import (
     ResizeBilinear,
     ResizeNearestNeighbor,
     Slice,
+    SpaceToBatchNd,
     SpaceToDepth,
     Split,
     StridedSlice,
     Tensor,
+    Tile,
     Transpose,
     Unpack,
 )
@@ -66,6 +71,16 @@ def _evaluate_single(operator: Operator, values: Mapping[str, Array]) -> Array:
             return golden.space_to_depth(source, operator.block)
         case DepthToSpace():
             return golden.depth_to_space(source, operator.block)
+        case SpaceToBatchNd():
+            return golden.space_to_batch(source, operator.block, operator.padding, operator.value)
+        case BatchToSpaceNd():
+            return golden.batch_to_space(source, operator.block, operator.crops)
+        case Tile():
+            return np.tile(source, operator.multiples)
+        case BroadcastTo():
+            return np.broadcast_to(source, operator.shape).copy()
+        case MirrorPad():
+            return np.pad(source, operator.padding, mode="symmetric" if operator.symmetric else "reflect")
         case ResizeNearestNeighbor() | ResizeBilinear():
             nearest = isinstance(operator, ResizeNearestNeighbor)
             return (golden.resize_nearest_neighbor if nearest else golden.resize_bilinear)(

@@ -8,20 +8,26 @@ from dataclasses import dataclass
 from .ir_base import Operator, Pair
 
 __all__ = [
+    "BatchToSpaceNd",
+    "BroadcastTo",
     "Concatenation",
     "DepthToSpace",
     "ExpandDims",
     "Gather",
+    "MirrorPad",
     "Pack",
     "Pad",
+    "ReadVariable",
     "Reshape",
     "ResizeBilinear",
     "ResizeNearestNeighbor",
     "Slice",
+    "SpaceToBatchNd",
     "SpaceToDepth",
     "Split",
     "Squeeze",
     "StridedSlice",
+    "Tile",
     "Transpose",
     "Unpack",
 ]
@@ -48,6 +54,12 @@ class ExpandDims(Reshape):
     """A reshape that puts in a dimension of 1."""
 
     KIND = "EXPAND_DIMS"
+
+
+class ReadVariable(Reshape):
+    """The value that a variable was given before, as it is."""
+
+    KIND = "READ_VARIABLE"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,6 +191,68 @@ class DepthToSpace(Operator):
 
     input: str
     block: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpaceToBatchNd(Operator):
+    """The pixels of each residue modulo `block` as a batch item of their own; first a border of the number `value`.
+
+    `block` and `padding`, (before, after), are for the dimensions behind the first.
+    """
+
+    KIND = "SPACE_TO_BATCH_ND"
+    READS = ("input",)
+
+    input: str
+    block: tuple[int, ...]
+    padding: tuple[Pair, ...]
+    value: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchToSpaceNd(Operator):
+    """The inverse of `SpaceToBatchNd`: batch items interleaved; then `crops`, (before, after), are cut off."""
+
+    KIND = "BATCH_TO_SPACE_ND"
+    READS = ("input",)
+
+    input: str
+    block: tuple[int, ...]
+    crops: tuple[Pair, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tile(Operator):
+    """The input repeated `multiples` times along each dimension."""
+
+    KIND = "TILE"
+    READS = ("input",)
+
+    input: str
+    multiples: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BroadcastTo(Operator):
+    """The input repeated along its dimensions of 1 until it has this `shape`."""
+
+    KIND = "BROADCAST_TO"
+    READS = ("input",)
+
+    input: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MirrorPad(Operator):
+    """A border that mirrors the input: (before, after) for each dimension; the edge itself is repeated if `symmetric`."""
+
+    KIND = "MIRROR_PAD"
+    READS = ("input",)
+
+    input: str
+    padding: tuple[Pair, ...]
+    symmetric: bool
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,10 +2,15 @@
 
 import math
 
+import numpy as np
+
 from .ir import (
+    BatchToSpaceNd,
+    BroadcastTo,
     Concatenation,
     DepthToSpace,
     Gather,
+    MirrorPad,
     Operator,
     Pack,
     Pad,
@@ -13,9 +18,11 @@ from .ir import (
     ResizeBilinear,
     ResizeNearestNeighbor,
     Slice,
+    SpaceToBatchNd,
     SpaceToDepth,
     Split,
     StridedSlice,
+    Tile,
     Transpose,
     Unpack,
 )
@@ -72,6 +79,23 @@ def _single(operator: Operator, shape: Shape) -> Shape:
             if sorted(operator.permutation) != list(range(len(shape))):
                 raise ValueError(f"permutation {operator.permutation} does not fit the shape {shape}")
             return tuple(shape[axis] for axis in operator.permutation)
+        case Tile():
+            if len(operator.multiples) != len(shape) or min(operator.multiples, default=1) < 0:
+                raise ValueError(f"multiples {operator.multiples} do not fit the shape {shape}")
+            return tuple(length * count for length, count in zip(shape, operator.multiples, strict=True))
+        case BroadcastTo():
+            if tuple(np.broadcast_shapes(shape, operator.shape)) != operator.shape:
+                raise ValueError(f"the shape {shape} does not broadcast to {operator.shape}")
+            return operator.shape
+        case MirrorPad():
+            edge = 0 if operator.symmetric else 1
+            if len(operator.padding) != len(shape) or any(
+                not 0 <= width <= length - edge for length, pair in zip(shape, operator.padding, strict=False) for width in pair
+            ):
+                raise ValueError(f"a mirrored border of {operator.padding} does not fit the shape {shape}")
+            return tuple(length + sum(pair) for length, pair in zip(shape, operator.padding, strict=True))
+        case SpaceToBatchNd() | BatchToSpaceNd():
+            return _batches(operator, shape)
     return _image(operator, shape)
 
 
@@ -97,6 +121,24 @@ def _image(operator: Operator, shape: Shape) -> Shape:
     if channels % block**2:
         raise ValueError(f"{channels} channels are no multiple of {block} x {block}")
     return batch, height * block, width * block, channels // block**2
+
+
+def _batches(operator: SpaceToBatchNd | BatchToSpaceNd, shape: Shape) -> Shape:
+    block, inner = operator.block, shape[1 : 1 + len(operator.block)]
+    edges = operator.padding if isinstance(operator, SpaceToBatchNd) else operator.crops
+    if not 1 <= len(block) < len(shape) or len(edges) != len(block) or min(block) < 1 or min(map(min, edges)) < 0:
+        raise ValueError(f"blocks of {block} with edges of {edges} do not fit the shape {shape}")
+    spread = math.prod(block)
+    if isinstance(operator, SpaceToBatchNd):
+        padded = [length + sum(pair) for length, pair in zip(inner, edges, strict=True)]
+        if any(length % step for length, step in zip(padded, block, strict=True)):
+            raise ValueError(f"pixels {padded} are no whole blocks of {block}")
+        lengths = [length // step for length, step in zip(padded, block, strict=True)]
+        return (shape[0] * spread, *lengths, *shape[1 + len(block) :])
+    lengths = [length * step - sum(pair) for length, step, pair in zip(inner, block, edges, strict=True)]
+    if shape[0] % spread or min(lengths) < 0:
+        raise ValueError(f"a batch of {shape[0]} is no whole blocks of {block}, or its crops {edges} leave nothing")
+    return (shape[0] // spread, *lengths, *shape[1 + len(block) :])
 
 
 def _axis(axis: int, shape: Shape) -> int:

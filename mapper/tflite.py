@@ -20,9 +20,10 @@ from .errors import ModelError, UnsupportedError
 from .evaluate import evaluate_operator
 from .ir import Graph, Operator, Quantization, Tensor, Unsupported
 from .sizes import MOST_DIMENSIONS, Sizes
-from .tflite_file import RawModel, RawTensor, decode_model
+from .tflite_file import RawGraph, RawModel, RawTensor, decode_model
 from .tflite_operators import read_operator
 from .tflite_site import Site
+from .tflite_variables import VARIABLE_KINDS, Variables
 from .verify import verify_graph
 
 __all__ = ["read_tflite"]
@@ -47,15 +48,23 @@ def read_tflite(source: str | os.PathLike[str] | bytes, *, partial: bool = False
     model = decode_model(content, origin)
     tensors: dict[str, Tensor] = {}
     notes: list[str] = []
-    for index, raw in enumerate(model.tensors):
-        tensor = _read_tensor(raw, index, tensors, model, content, origin, notes)
-        tensors[tensor.name] = tensor
-    names = list(tensors)
-    inputs = _names(model.inputs, names, f"{origin}: inputs of the network")
-    outputs = _names(model.outputs, names, f"{origin}: outputs of the network")
+
+    def read_tensors(graph: RawGraph, into: dict[str, Tensor]) -> list[Tensor]:
+        for index, raw in enumerate(graph.tensors):
+            tensor = _read_tensor(raw, index, into, model, content, origin, notes)
+            into[tensor.name] = tensor
+        return list(into.values())
+
+    def kind_of(code: int) -> str:
+        return _kind(model.codes, code, f"{origin}: an initialization")
+
+    names = [tensor.name for tensor in read_tensors(model.graph, tensors)]
+    inputs = _names(model.graph.inputs, names, f"{origin}: inputs of the network")
+    outputs = _names(model.graph.outputs, names, f"{origin}: outputs of the network")
     operators: list[Operator] = []
     sizes = Sizes()
-    for index, each in enumerate(model.operators):
+    variables = Variables(model.subgraph, lambda graph: read_tensors(graph, {}), kind_of)
+    for index, each in enumerate(model.graph.operators):
         kind = _kind(model.codes, each.code, f"{origin}: operator {index}")
         where = f"{origin}: operator {index} ({kind})"
         read = _optional_names(each.inputs, names, f"{where}: inputs")
@@ -63,7 +72,7 @@ def read_tflite(source: str | os.PathLike[str] | bytes, *, partial: bool = False
         hidden = _names(each.intermediates, names, f"{where}: intermediates")
         site = Site(index, kind, each.options, read, written, hidden, tensors, where)
         try:
-            _read_into(site, tensors, operators, notes, sizes)
+            _read_into(site, tensors, operators, notes, sizes, variables)
         except UnsupportedError as error:
             if not partial or not written:
                 raise
@@ -80,9 +89,23 @@ def read_tflite(source: str | os.PathLike[str] | bytes, *, partial: bool = False
 
 
 def _read_into(
-    site: Site, tensors: dict[str, Tensor], operators: list[Operator], notes: list[str], sizes: Sizes
+    site: Site,
+    tensors: dict[str, Tensor],
+    operators: list[Operator],
+    notes: list[str],
+    sizes: Sizes,
+    variables: Variables,
 ) -> None:
     """Add an operator, or what it makes of constants."""
+    if site.kind in VARIABLE_KINDS:
+        result = variables.read(site, tensors)
+        if isinstance(result, Operator):
+            tensors[result.output] = replace(tensors[result.output], shape=tensors[result.inputs[0]].shape)
+            operators.append(result)
+        elif result is not None:
+            _define(site, {site.outputs[0]: result}, tensors)
+            notes.append(f"{site.where}: each case begins with the variable's initial value")
+        return
     if site.kind == "SHAPE":
         site.single_output()
         output = site.tensors[site.outputs[0]]
@@ -105,10 +128,16 @@ def _read_into(
 
 def _fold(site: Site, results: Mapping[str, npt.NDArray[Any]], tensors: dict[str, Tensor], notes: list[str]) -> None:
     """Make constants of an operator's outputs."""
+    _define(site, results, tensors)
+    notes.append(f"{site.where}: its inputs are constants, so its outputs are; it takes no time")
+
+
+def _define(site: Site, results: Mapping[str, npt.NDArray[Any]], tensors: dict[str, Tensor]) -> None:
     for name, array in results.items():
+        if tensors[name].data is not None:
+            site.broken(f"tensor {name!r} is already defined")
         array.flags.writeable = False
         tensors[name] = replace(tensors[name], shape=array.shape, dtype=str(array.dtype), data=array)
-    notes.append(f"{site.where}: its inputs are constants, so its outputs are; it takes no time")
 
 
 def _unsupported(site: Site, error: UnsupportedError) -> Operator:

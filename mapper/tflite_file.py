@@ -16,7 +16,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from .errors import ModelError
 
-__all__ = ["RawModel", "RawOperator", "RawTensor", "decode_model"]
+__all__ = ["RawGraph", "RawModel", "RawOperator", "RawTensor", "decode_model"]
 
 Ints = tuple[int, ...]
 Bytes = npt.NDArray[np.uint8]
@@ -71,18 +71,26 @@ class RawOperator:
 
 
 @dataclass(frozen=True, eq=False)
-class RawModel:
-    """The first subgraph, with the operator codes as (builtin code, custom name).
-
-    `buffer(index)` gives a buffer as (offset in the file, size, bytes inside the FlatBuffer); it raises `ModelError` if
-    it cannot be decoded.
-    """
+class RawGraph:
+    """A subgraph."""
 
     tensors: Sequence[RawTensor]
     operators: Sequence[RawOperator]
-    codes: Sequence[tuple[int, str]]
     inputs: Ints
     outputs: Ints
+
+
+@dataclass(frozen=True, eq=False)
+class RawModel:
+    """The first subgraph, with the operator codes as (builtin code, custom name).
+
+    `subgraph(index)` gives any subgraph, `buffer(index)` a buffer as (offset in the file, size, bytes inside the
+    FlatBuffer); they raise `ModelError` for what does not exist or cannot be decoded.
+    """
+
+    graph: RawGraph
+    codes: Sequence[tuple[int, str]]
+    subgraph: Callable[[int], RawGraph]
     buffers: int
     buffer: Callable[[int], tuple[int, int, Bytes]]
 
@@ -118,14 +126,17 @@ def _decode(content: bytes, origin: str) -> RawModel:
     model = schema.Model.GetRootAs(content, 0)
     if model.SubgraphsLength() == 0:
         raise ModelError(f"{origin}: the model has no subgraph; export the model again")
-    subgraph = model.Subgraphs(0)
     unpack = _Unpacker(len(content))
+
+    def subgraph(index: int) -> RawGraph:
+        if not 0 <= index < model.SubgraphsLength():
+            raise ModelError(f"{origin}: subgraph {index} of {model.SubgraphsLength()} does not exist; export the model again")
+        return unpack.graph(model.Subgraphs(index))
+
     return RawModel(
-        unpack.tables(subgraph.TensorsLength(), subgraph.Tensors, unpack.tensor),
-        unpack.tables(subgraph.OperatorsLength(), subgraph.Operators, unpack.operator),
+        subgraph(0),
         unpack.tables(model.OperatorCodesLength(), model.OperatorCodes, unpack.code),
-        unpack.integers(subgraph.InputsAsNumpy()),
-        unpack.integers(subgraph.OutputsAsNumpy()),
+        lambda index: _guarded(origin, lambda: subgraph(index)),
         model.BuffersLength(),
         lambda index: _guarded(origin, lambda: _buffer(model.Buffers(index))),
     )
@@ -197,6 +208,15 @@ class _Unpacker:
             self.integers(raw.OutputsAsNumpy()),
             self.integers(raw.IntermediatesAsNumpy()),
             schema.BuiltinOptionsCreator(raw.BuiltinOptionsType(), raw.BuiltinOptions()),
+        )
+
+    def graph(self, raw: Any) -> RawGraph:
+        """A subgraph."""
+        return RawGraph(
+            self.tables(raw.TensorsLength(), raw.Tensors, self.tensor),
+            self.tables(raw.OperatorsLength(), raw.Operators, self.operator),
+            self.integers(raw.InputsAsNumpy()),
+            self.integers(raw.OutputsAsNumpy()),
         )
 
     def code(self, raw: Any) -> tuple[int, str]:

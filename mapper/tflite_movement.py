@@ -4,12 +4,18 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from ai_edge_litert import schema_py_generated as schema
+
 from ..sim.arithmetic import INT8
+from .element_types import BYTES
 from .ir import (
+    BatchToSpaceNd,
+    BroadcastTo,
     Concatenation,
     DepthToSpace,
     ExpandDims,
     Gather,
+    MirrorPad,
     Operator,
     Pack,
     Pad,
@@ -17,10 +23,12 @@ from .ir import (
     ResizeBilinear,
     ResizeNearestNeighbor,
     Slice,
+    SpaceToBatchNd,
     SpaceToDepth,
     Split,
     Squeeze,
     Tensor,
+    Tile,
     Transpose,
     Unpack,
 )
@@ -169,6 +177,34 @@ def _read_block(site: Site) -> Operator:
     return kind(**site.common, input=source.name, block=int(site.option("blockSize")))
 
 
+def _pairs(site: Site, position: int, role: str) -> tuple[tuple[int, int], ...]:
+    numbers = site.integers(position, role)
+    if len(numbers) % 2:
+        site.broken(f"its {role} is {numbers}, and must be pairs")
+    return tuple(zip(numbers[::2], numbers[1::2], strict=True))
+
+
+def _read_batches(site: Site) -> Operator:
+    source, block = _source(site), site.integers(1, "block")
+    if site.kind == BatchToSpaceNd.KIND:
+        return BatchToSpaceNd(**site.common, input=source.name, block=block, crops=_pairs(site, 2, "crops"))
+    value = site.output().zero_point if source.dtype in BYTES else 0
+    return SpaceToBatchNd(**site.common, input=source.name, block=block, padding=_pairs(site, 2, "padding"), value=value)
+
+
+def _read_tile(site: Site) -> Operator:
+    return Tile(**site.common, input=_source(site).name, multiples=site.integers(1, "multiples"))
+
+
+def _read_broadcast_to(site: Site) -> Operator:
+    return BroadcastTo(**site.common, input=_source(site).name, shape=site.integers(1, "shape"))
+
+
+def _read_mirror_pad(site: Site) -> Operator:
+    symmetric = site.option("mode") == schema.MirrorPadMode.SYMMETRIC
+    return MirrorPad(**site.common, input=_source(site).name, padding=_pairs(site, 1, "padding"), symmetric=symmetric)
+
+
 def _read_resize(site: Site) -> Operator:
     source = site.input() if site.kind == ResizeBilinear.KIND else _source(site)
     size = site.integers(1, "size")
@@ -213,5 +249,10 @@ MOVEMENT_READERS: dict[str, Callable[[Site], Operator]] = {
     DepthToSpace.KIND: _read_block,
     ResizeNearestNeighbor.KIND: _read_resize,
     ResizeBilinear.KIND: _read_resize,
+    SpaceToBatchNd.KIND: _read_batches,
+    BatchToSpaceNd.KIND: _read_batches,
+    Tile.KIND: _read_tile,
+    BroadcastTo.KIND: _read_broadcast_to,
+    MirrorPad.KIND: _read_mirror_pad,
     Gather.KIND: _read_gather,
 }

@@ -16,6 +16,7 @@ from .tflite_lstm import read_lstm
 from .tflite_movement import MOVEMENT_READERS
 from .tflite_reduce import REDUCE_READERS
 from .tflite_site import Site
+from .verify import FactorError, verify_numbers
 
 __all__ = ["read_operator"]
 
@@ -42,11 +43,23 @@ def read_operator(site: Site) -> tuple[Operator, tuple[Tensor, ...]]:
         site.single_output()
     try:
         operator = reader(site)
-        check_types(operator, site.tensors)
+        _check_types(site, operator)
         shapes = output_shapes(operator, site.tensors)
+        outputs = tuple(
+            replace(site.tensors[name], shape=shape) for name, shape in zip(operator.outputs, shapes, strict=True)
+        )
+        verify_numbers(operator, outputs[0].shape, outputs[0].dtype)
     except ModelError:
         raise
+    except FactorError as error:
+        site.unsupported(str(error), "quantize the model again: the scales do not fit together")
     except ValueError as error:
         site.broken(str(error))
-    outputs = (site.tensors[name] for name in operator.outputs)
-    return operator, tuple(replace(tensor, shape=shape) for tensor, shape in zip(outputs, shapes, strict=True))
+    return operator, outputs
+
+
+def _check_types(site: Site, operator: Operator) -> None:
+    try:
+        check_types(operator, site.tensors)
+    except ValueError as error:
+        site.unsupported(str(error), "quantize the model to int8, or cut it there")

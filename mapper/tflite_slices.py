@@ -47,9 +47,9 @@ def read_strided_slice(site: Site) -> Operator:
     if ellipses and new:
         # LiteRT and TensorFlow disagree here.
         site.unsupported("it has an ellipsis and a new axis", "slice first, and reshape then")
-    if ellipses and left == 0 and masks["shrinkAxis"]:
-        # LiteRT keeps a dimension of 1 in the ellipsis's place.
-        site.unsupported("it has an ellipsis that stands for no dimension, and drops an axis", "leave the ellipsis out")
+    if ellipses and left == 0:
+        # LiteRT lets it stand for a dimension all the same, and forgets the last entry.
+        site.unsupported("it has an ellipsis that stands for no dimension", "leave the ellipsis out")
     picks, dimension = _Picks(), 0
     for entry in range(entries):
         if marked("ellipsis", entry):

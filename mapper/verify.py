@@ -28,7 +28,11 @@ from .ir import (
 )
 from .shapes import output_shapes
 
-__all__ = ["verify_graph", "verify_operator"]
+__all__ = ["FactorError", "verify_graph", "verify_numbers", "verify_operator"]
+
+
+class FactorError(ValueError):
+    """A factor between scales is so large that the kernels' arithmetic has no result for it."""
 
 
 def verify_graph(graph: Graph) -> None:
@@ -45,7 +49,7 @@ def verify_graph(graph: Graph) -> None:
         _define(defined, name, graph, "the network's inputs")
     for operator in graph.operators:
         for name in operator.inputs:
-            if name not in defined:
+            if name not in defined and not isinstance(operator, Unsupported):
                 raise ValueError(f"operator {operator.name}: tensor {name!r} is read before anything defines it")
         for name in operator.outputs:
             _define(defined, name, graph, f"operator {operator.name}")
@@ -97,10 +101,15 @@ def verify_operator(operator: Operator, tensors: Mapping[str, Tensor]) -> None:
     for name, shape in zip(operator.outputs, shapes, strict=True):
         if tensors[name].shape != shape:
             raise ValueError(f"output {name!r} has shape {tensors[name].shape}, and must have {shape}")
-    limits = _range(tensors[operator.output].dtype)
+    verify_numbers(operator, shapes[0], tensors[operator.output].dtype)
+
+
+def verify_numbers(operator: Operator, shape: tuple[int, ...], dtype: str) -> None:
+    """Raise `ValueError` if factors, table or clamp do not fit an output of this shape and type; `FactorError`."""
+    limits = _range(dtype)
     match operator:
         case Conv2D() | DepthwiseConv2D() | FullyConnected() | TransposeConv():
-            _verify_factors(operator.multipliers, operator.shifts, shapes[0][-1])
+            _verify_factors(operator.multipliers, operator.shifts, shape[-1])
             if getattr(operator, "single_rounding", False) and max(operator.shifts, default=0) > 30:
                 raise ValueError("a shift of single rounding is above 30")
         case Add() | Sub() | SquaredDifference():
@@ -151,5 +160,7 @@ def _verify_factors(multipliers: tuple[int, ...], shifts: tuple[int, ...], chann
         raise ValueError(f"{channels} factors needed, has {len(multipliers)} multipliers and {len(shifts)} shifts")
     if any(not 0 <= multiplier < 1 << 31 for multiplier in multipliers):
         raise ValueError("a multiplier is outside 0 to 2**31 - 1")
-    if any(not -31 <= shift <= 31 for shift in shifts):
-        raise ValueError("a shift is outside -31 to 31")
+    if max(shifts, default=0) > 31:
+        raise FactorError(f"a factor between its scales is 2**{max(shifts) - 1} or more, beyond 32 bits")
+    if min(shifts, default=0) < -31:
+        raise ValueError(f"a shift of {min(shifts)} is below -31")

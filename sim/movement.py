@@ -12,12 +12,14 @@ import numpy.typing as npt
 from .arithmetic import round_half_away
 
 __all__ = [
+    "batch_to_space",
     "concatenation",
     "depth_to_space",
     "pad",
     "quantized_concatenation",
     "reshape",
     "slice_elements",
+    "space_to_batch",
     "space_to_depth",
     "split",
 ]
@@ -81,3 +83,33 @@ def depth_to_space(image: Array, block: int) -> Array:
     batch, height, width, channels = image.shape
     blocks = image.reshape(batch, height, width, block, block, channels // block**2)
     return blocks.transpose(0, 1, 3, 2, 4, 5).reshape(batch, height * block, width * block, -1)
+
+
+def space_to_batch(tensor: Array, block: Sequence[int], padding: Sequence[tuple[int, int]], value: int) -> Array:
+    """SPACE_TO_BATCH_ND: the dimensions behind the first are padded with `value`, and cut into residues modulo `block`.
+
+    Batch item `r * batch + b` has the elements of item b whose position is r, counted row by row, in their block.
+    """
+    count = len(block)
+    edges = [(0, 0), *padding] + [(0, 0)] * (tensor.ndim - 1 - count)
+    padded = np.pad(tensor, edges, constant_values=value)
+    batch, inner, rest = padded.shape[0], padded.shape[1 : 1 + count], padded.shape[1 + count :]
+    lengths = [length // step for length, step in zip(inner, block, strict=True)]
+    cut = padded.reshape(batch, *(size for pair in zip(lengths, block, strict=True) for size in pair), *rest)
+    steps, places = range(2, 2 + 2 * count, 2), range(1, 1 + 2 * count, 2)
+    order = (*steps, 0, *places, *range(1 + 2 * count, cut.ndim))
+    return cut.transpose(order).reshape(-1, *lengths, *rest)
+
+
+def batch_to_space(tensor: Array, block: Sequence[int], crops: Sequence[tuple[int, int]]) -> Array:
+    """BATCH_TO_SPACE_ND: the inverse of `space_to_batch`; then `crops` elements are cut off at each end."""
+    count = len(block)
+    batch, inner, rest = tensor.shape[0] // int(np.prod(block)), tensor.shape[1 : 1 + count], tensor.shape[1 + count :]
+    cut = tensor.reshape(*block, batch, *inner, *rest)
+    order = [count]
+    for axis in range(count):
+        order += [count + 1 + axis, axis]
+    lengths = [length * step for length, step in zip(inner, block, strict=True)]
+    whole = cut.transpose(*order, *range(2 * count + 1, cut.ndim)).reshape(batch, *lengths, *rest)
+    kept = [slice(before, length - after) for length, (before, after) in zip(lengths, crops, strict=True)]
+    return whole[(slice(None), *kept)]

@@ -25,12 +25,14 @@ from .elementwise import (
     sub,
 )
 from .movement import (
+    batch_to_space,
     concatenation,
     depth_to_space,
     pad,
     quantized_concatenation,
     reshape,
     slice_elements,
+    space_to_batch,
     space_to_depth,
     split,
 )
@@ -49,6 +51,7 @@ __all__ = [
     "add",
     "average_pool_2d",
     "batch_matmul",
+    "batch_to_space",
     "concatenation",
     "conv2d",
     "conv2d_accumulators",
@@ -72,6 +75,7 @@ __all__ = [
     "resize_nearest_neighbor",
     "slice_elements",
     "softmax",
+    "space_to_batch",
     "space_to_depth",
     "split",
     "squared_difference",
