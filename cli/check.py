@@ -57,7 +57,7 @@ def check_command(model: str, reference: bool, cases_path: Path | None, json_pat
     try:
         rows = survey(opened) if refused and isinstance(opened, Graph) else _judge(opened)
     except UnsupportedError as error:
-        rows, refused = [], [error]
+        rows, refused = _survey(opened) if isinstance(opened, Graph) else [], [error]
     report |= {"runs": not refused, "unsupported": [_refusal(error) for error in refused], "layers": rows, "notes": notes}
     if reference and not _refusals(opened):
         report["reference"] = measure(Path(model), cases_path)
@@ -94,8 +94,8 @@ def _judge(opened: Graph | Program) -> list[Row]:
         compilation = compile_steps(opened, parse_array(_ARRAY))
         layers, reasons = compilation.program.layers, dict(compilation.host)
     return [
-        {"name": layer.name, "op": layer.op, "where": layer.where, "macs": layer.macs, "fused_into": layer.fused_into}
-        | {"reason": reasons.get(layer.name)}
+        {"name": layer.name, "op": layer.op, "where": layer.where, "output": layer.output, "macs": layer.macs}
+        | {"fused_into": layer.fused_into, "reason": reasons.get(layer.name)}
         for layer in layers
     ]
 
@@ -103,7 +103,7 @@ def _judge(opened: Graph | Program) -> list[Row]:
 def survey(graph: Graph) -> list[Row]:
     """The rows of the report for a model that does not run as a whole: each operator by itself."""
     params = parse_array(_ARRAY)
-    rows = []
+    rows: list[Row] = []
     for operator in graph.operators:
         where, reason = "accelerator", None
         if isinstance(operator, Unsupported):
@@ -117,14 +117,19 @@ def survey(graph: Graph) -> list[Row]:
                 where, reason = "host", error.reason
         macs = count_macs(operator, graph.tensors)
         rows.append(
-            {"name": operator.name, "op": operator.kind, "where": where, "macs": macs, "fused_into": None, "reason": reason}
+            {"name": operator.name, "op": operator.kind, "where": where, "output": operator.output, "macs": macs}
+            | {"fused_into": None, "reason": reason}
         )
-    return rows
+    folded = {"where": "host", "output": "", "macs": 0, "reason": None}
+    rows += [{"name": each.name, "op": each.kind, "fused_into": each.into} | folded for each in graph.folded]
+    return sorted(rows, key=lambda row: int(row["name"].split(":")[0]))
 
 
 def _print(rows: list[Row], notes: list[str]) -> None:
     columns = [Column("layer"), Column("op"), Column("where"), Column("MACs", right=True), Column("why", wraps=True)]
     texts = []
+    folded = sum(not row["output"] for row in rows)
+    rows = [row for row in rows if row["output"]]
     for row in rows:
         why = row["reason"] or ""
         if row["fused_into"] is not None:
@@ -145,7 +150,9 @@ def _print(rows: list[Row], notes: list[str]) -> None:
     nowhere = len(rows) - len(here) - on_host
     print_line(
         f"{len(here)} of {len(rows)} operators run on the accelerator, {share:.1f} % of {macs:,} MACs; "
-        f"{on_host} on the host" + (f"; {nowhere} cannot run" if nowhere else "")
+        f"{on_host} on the host"
+        + (f"; {nowhere} cannot run" if nowhere else "")
+        + (f"; {folded} more are folded into these" if folded else "")
     )
 
 

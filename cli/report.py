@@ -17,11 +17,15 @@ __all__ = ["LayerRow", "Report", "layer_cycles", "make_report", "print_report"]
 
 @dataclass(frozen=True)
 class LayerRow:
-    """A row of the JSON report; scripts outside this project read these names."""
+    """A row of the JSON report; scripts outside this project read these names.
+
+    `output` is the tensor that the operator defines, empty for one that the importer folded into another.
+    """
 
     name: str
     op: str
     where: str
+    output: str
     macs: int
     cycles: int | None
     predicted_cycles: int
@@ -168,6 +172,7 @@ def print_report(report: Report) -> None:
             layer.fused_into or "",
         )
         for layer in report.layers
+        if layer.output
     ]
     rows.insert(0, ("start", "", "", "", number(report.start_cycles), number(report.predicted_start_cycles), "", "", ""))
     rows.append(("end", "", "", "", number(report.end_cycles), number(report.predicted_end_cycles), "", "", ""))
@@ -176,6 +181,8 @@ def print_report(report: Report) -> None:
         number(sum(layer.bound_cycles for layer in report.layers)), percent(report.utilization), "",
     )  # fmt: skip
     print_table(columns, rows, totals)
+    if folded := sum(not layer.output for layer in report.layers):
+        print_text(f"{folded} more operators of the model are folded into these.")
     print_text(f"Host operators are outside the cycles. Memory: {_memory(report)}.")
     if report.counters is not None and report.cycles:
         shares = (f"{name} {percent(value / report.cycles)}" for name, value in report.counters.items() if value)
@@ -199,6 +206,7 @@ def _row(
         name=layer.name,
         op=layer.op,
         where=layer.where,
+        output=layer.output,
         macs=layer.macs,
         cycles=own,
         predicted_cycles=predicted.get(layer.name, 0),

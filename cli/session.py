@@ -187,7 +187,7 @@ class Session:
 
     def _compile_unfused(self) -> Program | None:
         """A program that stores what fusion swallows; None if nothing is swallowed, or without the memory for it."""
-        if self.graph is None or not any(layer.fused_into for layer in self.program.layers):
+        if self.graph is None or not any(layer.fused_into and layer.output for layer in self.program.layers):
             return None
         try:
             return compile_model(self.graph, self.params, fuse=False)

@@ -1,14 +1,16 @@
 """The tables of a program: tensors in external memory and on chip, what runs where, and the order of the steps."""
 
-from collections.abc import Container, Sequence
+from collections import deque
+from collections.abc import Container, Iterator, Mapping, Sequence
 
 from ..hw.isa import Base, Opcode
 from ..hw.params import Parameters
 from ..hw.program import AcceleratorRun, HostStep, HostTensor, LayerInfo, OnChipImage, TensorInfo
 from .allocate import Allocation
 from .bound import lower_bound
+from .cut import VIEWS
 from .host_steps import host_step, host_tensor
-from .ir import Graph, Tensor
+from .ir import Folded, Graph, Tensor
 from .layer import Load, Network, Store
 from .legalize import Plan
 from .macs import count_macs
@@ -96,25 +98,45 @@ def layer_table(
         first += len(schedule.tasks) + 1
     layers = [layer for network, _ in runs for layer in network.layers]
     leaders = {name: layer.operators[0] for layer in layers for name in layer.operators}
+    for view in reversed(graph.operators):
+        if isinstance(view, VIEWS) and view.name not in host:
+            readers = [reader.name for reader in graph.consumers(view.output) if reader.name not in host]
+            leaders[view.name] = leaders.get(readers[0], readers[0])
     bounds = {layer.operators[0]: lower_bound(layer, params) for layer in layers}
-    rows = []
+    rows = {}
     for operator in graph.operators:
         leader = leaders.get(operator.name)
         span = spans.get(operator.name, (None,))
-        rows.append(
-            LayerInfo(
-                name=operator.name,
-                op=operator.kind,
-                where="host" if operator.name in host else "accelerator",
-                macs=count_macs(operator, graph.tensors),
-                output=operator.outputs[0],
-                fused_into=None if leader == operator.name else leader,
-                first_instruction=span[0],
-                last_instruction=span[-1],
-                bound_cycles=bounds.get(operator.name, 0),
-            )
+        rows[operator.name] = LayerInfo(
+            name=operator.name,
+            op=operator.kind,
+            where="host" if operator.name in host else "accelerator",
+            macs=count_macs(operator, graph.tensors),
+            output=operator.outputs[0],
+            fused_into=None if leader == operator.name else leader,
+            first_instruction=span[0],
+            last_instruction=span[-1],
+            bound_cycles=bounds.get(operator.name, 0),
         )
-    return tuple(rows)
+    return tuple(_in_order(graph, rows))
+
+
+def _in_order(graph: Graph, rows: Mapping[str, LayerInfo]) -> Iterator[LayerInfo]:
+    """The rows, and one without an output for each operator that the importer folded: where its work is done."""
+    folded = deque(graph.folded)
+    for operator in graph.operators:
+        while folded and folded[0].index < operator.index:
+            yield _folded_row(folded.popleft(), rows)
+        yield rows[operator.name]
+    for each in folded:
+        yield _folded_row(each, rows)
+
+
+def _folded_row(each: Folded, rows: Mapping[str, LayerInfo]) -> LayerInfo:
+    if each.into is None:
+        return LayerInfo(each.name, each.kind, "host", 0, "")
+    into = rows[each.into]
+    return LayerInfo(each.name, each.kind, into.where, 0, "", into.fused_into or into.name)
 
 
 def program_steps(

@@ -33,7 +33,7 @@ from .ir_elementwise import (
     Sub,
     Tanh,
 )
-from .ir_graph import Graph
+from .ir_graph import Folded, Graph
 from .ir_movement import (
     BatchToSpaceNd,
     BroadcastTo,
@@ -80,6 +80,7 @@ __all__ = [
     "Dequantize",
     "Exp",
     "ExpandDims",
+    "Folded",
     "FullyConnected",
     "Gather",
     "Graph",

@@ -5,14 +5,25 @@ from dataclasses import dataclass
 
 from .ir_base import Operator, Tensor
 
-__all__ = ["Graph"]
+__all__ = ["Folded", "Graph"]
+
+
+@dataclass(frozen=True)
+class Folded:
+    """An operator of the model that the importer folded. `into` names the graph's operator that does its work, if any."""
+
+    index: int
+    name: str
+    kind: str
+    into: str | None
 
 
 @dataclass(frozen=True, eq=False)
 class Graph:
     """A network. `tensors` keeps the model's order, `operators` an order of execution.
 
-    `notes` says, one line each, what the importer read although the file had it wrong.
+    `folded` are the model's other operators, in its order. `notes` says, one line each, what the importer read although
+    the file had it wrong.
     """
 
     name: str
@@ -21,6 +32,7 @@ class Graph:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    folded: tuple[Folded, ...] = ()
 
     def producer(self, tensor: str) -> Operator | None:
         """The operator that defines a tensor; None for inputs and constants."""

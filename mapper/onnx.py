@@ -7,14 +7,15 @@ quantization. Readers by kind make them.
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import onnx
 
 from .errors import ModelError, UnsupportedError
-from .ir import Dequantize, Graph, Quantization, Quantize, Unsupported
+from .fold import folded_operators, reading_nodes
+from .ir import Dequantize, Folded, Graph, Quantization, Quantize, Unsupported
 from .onnx_builder import Builder, Origin
 from .onnx_constants import CONSTANT_KINDS, fold, read_constant, read_shape
 from .onnx_convolutions import CONVOLUTION_READERS
@@ -25,8 +26,8 @@ from .onnx_pools import POOL_READERS
 from .onnx_quantize import QUANTIZE_READERS
 from .onnx_reduce import REDUCE_READERS
 from .onnx_resize import RESIZE_READERS
-from .onnx_site import NodeSite
-from .onnx_values import Constant, Missing, Real, Stored, Value
+from .onnx_site import NodeSite, kind_of
+from .onnx_values import Constant, Missing, Pending, Real, Stored, Value
 from .verify import verify_graph
 
 __all__ = ["Import", "import_onnx", "read_onnx"]
@@ -98,6 +99,7 @@ def import_onnx(source: str | os.PathLike[str] | bytes, *, partial: bool = False
         raise ModelError(f"{origin}: the network has no operators that depend on its inputs; export the model again")
     name = origin if isinstance(source, bytes) else Path(source).stem
     graph = _without_unused(Graph(name, builder.tensors, tuple(builder.operators), inputs, outputs, tuple(builder.notes)))
+    graph = replace(graph, folded=_folded(model, values, graph))
     try:
         verify_graph(graph)
     except ValueError as error:
@@ -239,6 +241,25 @@ def _given_out(site: NodeSite, value: Stored | Real, name: str) -> str:
         table = tuple(byte ^ 128 for byte in range(256))
         return builder.add(Quantize, *label, "uint8", shifted, input=tensor, table=table)
     return tensor
+
+
+def _folded(model: onnx.ModelProto, values: Mapping[str, Value], graph: Graph) -> tuple[Folded, ...]:
+    """The nodes that are no operators: what is stored belongs to what stores it, numbers on their way to their reader."""
+    nodes = model.graph.node
+    first = {operator.index: operator.name for operator in reversed(graph.operators)}
+    producers = {name: operator.name for operator in graph.operators for name in operator.outputs}
+    own: dict[int, str] = {}
+    for index, node in enumerate(nodes):
+        value = values.get(node.output[0]) if node.output else None
+        name = first.get(index)
+        if name is None and isinstance(value, Stored):
+            name = producers.get(value.tensor)
+        elif name is None and isinstance(value, Pending):
+            name = first.get(value.index)
+        if name is not None:
+            own[index] = name
+    reads, writes = [node.input for node in nodes], [node.output for node in nodes]
+    return folded_operators([kind_of(node) for node in nodes], own, reading_nodes(reads, writes))
 
 
 def _without_unused(graph: Graph) -> Graph:

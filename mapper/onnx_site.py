@@ -14,7 +14,7 @@ from .onnx_builder import Builder
 from .onnx_values import Constant, Held, Missing, Pending, Real, Stored, Target, Value, dequantized_bytes
 from .sizes import MOST_ELEMENTS
 
-__all__ = ["NodeSite"]
+__all__ = ["NodeSite", "kind_of"]
 
 Array = npt.NDArray[Any]
 HeldType = TypeVar("HeldType", bound=Held)
@@ -29,6 +29,11 @@ _FIELDS: dict[Any, str] = {
     _ATTRIBUTES.STRING: "s",
     _ATTRIBUTES.TENSOR: "t",
 }
+
+
+def kind_of(node: onnx.NodeProto) -> str:
+    """A node's kind, with its domain if it is not ONNX's own."""
+    return node.op_type if node.domain in ("", "ai.onnx") else f"{node.domain}.{node.op_type}"
 
 
 @dataclass(frozen=True)
@@ -48,8 +53,7 @@ class NodeSite:
     @property
     def kind(self) -> str:
         """The operator's kind, with its domain if it is not ONNX's own."""
-        domain = self.node.domain
-        return self.node.op_type if domain in ("", "ai.onnx") else f"{domain}.{self.node.op_type}"
+        return kind_of(self.node)
 
     @property
     def where(self) -> str:

@@ -35,6 +35,8 @@ def schedule_report(compilation: Compilation) -> str:
     notes: list[str] = []
     finished = 0
     for info in program.layers:
+        if not info.output:  # folded by the importer
+            continue
         run, layer = layers.get(info.name, (None, None))
         output = "x".join(map(str, compilation.graph.tensors[info.output].shape))
         if run is None or layer is None or info.last_instruction is None or info.first_instruction is None:

@@ -18,7 +18,8 @@ from ai_edge_litert import schema_py_generated as schema
 
 from .errors import ModelError, UnsupportedError
 from .evaluate import evaluate_operator
-from .ir import Graph, Operator, Quantization, Tensor, Unsupported
+from .fold import folded_operators, reading_nodes
+from .ir import Folded, Graph, Operator, Quantization, Tensor, Unsupported
 from .sizes import MOST_DIMENSIONS, Sizes
 from .tflite_file import RawGraph, RawModel, RawTensor, decode_model
 from .tflite_operators import read_operator
@@ -80,12 +81,23 @@ def read_tflite(source: str | os.PathLike[str] | bytes, *, partial: bool = False
     if not operators:
         raise ModelError(f"{origin}: the network has no operators that depend on its inputs; export the model again")
     name = origin if isinstance(source, bytes) else Path(source).stem
-    graph = Graph(name, tensors, tuple(operators), inputs, outputs, tuple(notes))
+    folded = _folded(model, names, operators, origin)
+    graph = Graph(name, tensors, tuple(operators), inputs, outputs, tuple(notes), folded)
     try:
         verify_graph(graph)
     except ValueError as error:
         raise ModelError(f"{origin}: {error}; export the model again") from error
     return graph
+
+
+def _folded(model: RawModel, names: Sequence[str], operators: Sequence[Operator], origin: str) -> tuple[Folded, ...]:
+    """The model's operators that are not in the graph."""
+    raw = model.graph.operators
+    kinds = [_kind(model.codes, each.code, origin) for each in raw]
+    reads = [[names[number] for number in each.inputs if number >= 0] for each in raw]
+    writes = [_names(each.outputs, names, origin) for each in raw]
+    own = {operator.index: operator.name for operator in operators}
+    return folded_operators(kinds, own, reading_nodes(reads, writes))
 
 
 def _read_into(
