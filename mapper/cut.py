@@ -7,7 +7,7 @@ from .ir import Graph, Operator, Reshape
 
 __all__ = ["VIEWS", "Cut", "cut", "find_roots"]
 
-VIEWS = (Reshape,)
+VIEWS = Reshape
 """Operators that give the same bytes another shape."""
 
 _MOVES_NO_DATA = "it moves no data"

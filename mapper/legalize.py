@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from ..hw.params import Parameters
 from .cut import VIEWS, Cut, cut, find_roots
 from .errors import UnsupportedError
-from .ir import Add, Graph, Lookup, Maximum, Minimum, Mul, Operator, Quantize, SquaredDifference, Sub, Unsupported
+from .ir import Add, Graph, Lookup, Maximum, Minimum, Mul, Operator, Prelu, Quantize, SquaredDifference, Sub, Unsupported
 from .layer import WHOLE, Image, Load, Move, Network, Step, Store
 from .limits import check_layer
 from .lower import lower
@@ -15,7 +15,7 @@ from .moves import MOVES, moves
 
 __all__ = ["Plan", "check_operator", "legalize"]
 
-_POINTWISE = (Lookup, Quantize, Add, Sub, Mul, Maximum, Minimum, SquaredDifference)
+_POINTWISE = (Lookup, Quantize, Prelu, Add, Sub, Mul, Maximum, Minimum, SquaredDifference)
 """Operators without weights: with a single operand, they cost the accelerator more than the host."""
 
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from ..hw.isa import Combine, Mode
 from ..hw.params import Parameters
+from .catalogue import host_reason
 from .ir import (
     Add,
     AveragePool2D,
@@ -19,6 +20,7 @@ from .ir import (
     Mul,
     Operator,
     Pad,
+    Prelu,
     Quantize,
     SquaredDifference,
     Sub,
@@ -26,16 +28,17 @@ from .ir import (
 from .layer import Layer
 from .lower_base import Layout, Tensors, diagonal, refused
 from .lower_convolutions import convolution, depthwise, fully_connected
-from .lower_elementwise import binary, lookup
+from .lower_elementwise import binary, lookup, slopes
 from .lower_movement import padding
 from .lower_pools import average_pool, maximum_pool, mean
 
-__all__ = ["lower"]
+__all__ = ["LAYERS", "lower"]
 
-_LAYERS = (
+LAYERS = (
     Conv2D | DepthwiseConv2D | FullyConnected | Add | Sub | Mul | Maximum | Minimum | SquaredDifference | Lookup
-    | Quantize | Pad | Mean | AveragePool2D | MaxPool2D
+    | Quantize | Prelu | Pad | Mean | AveragePool2D | MaxPool2D
 )  # fmt: skip
+"""Operators that the accelerator can compute."""
 
 
 def lower(operator: Operator, tensors: Tensors, params: Parameters, layout: Callable[[str], Layout | None]) -> Layer:
@@ -44,8 +47,8 @@ def lower(operator: Operator, tensors: Tensors, params: Parameters, layout: Call
     The layer's `input` and residual image are tensor names here.
     Raises `UnsupportedError` if the accelerator cannot run the operator.
     """
-    if not isinstance(operator, _LAYERS):
-        raise refused(operator, "the accelerator has no such operation", "it runs on the host")
+    if not isinstance(operator, LAYERS):
+        raise refused(operator, host_reason(operator), "it runs on the host")
     _check_types(operator, tensors)
     match operator:
         case Conv2D():
@@ -58,6 +61,8 @@ def lower(operator: Operator, tensors: Tensors, params: Parameters, layout: Call
             layer = binary(operator, tensors, params, layout)
         case Lookup() | Quantize():
             layer = lookup(operator, tensors, params, layout)
+        case Prelu():
+            layer = slopes(operator, tensors, params, layout)
         case Pad():
             layer = padding(operator, tensors)
         case Mean():

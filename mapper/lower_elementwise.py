@@ -11,7 +11,7 @@ from ..hw.isa import Mode
 from ..hw.params import Parameters
 from ..sim import operators as golden
 from .evaluate import evaluate_operator
-from .ir import Add, Lookup, Maximum, Minimum, Mul, Operator, Quantize, SquaredDifference, Sub
+from .ir import Add, Lookup, Maximum, Minimum, Mul, Operator, Prelu, Quantize, SquaredDifference, Sub
 from .layer import Array, Constants, Layer, Pair, Residual, uniform
 from .lower_base import (
     FULL_RANGE,
@@ -29,7 +29,7 @@ from .lower_base import (
 from .residual import ResidualTables, find_residual
 from .window import Window
 
-__all__ = ["Binary", "binary", "identity", "lookup"]
+__all__ = ["Binary", "binary", "identity", "lookup", "slopes"]
 
 Triple = tuple[int, int, int]
 Binary = Add | Sub | Mul | Maximum | Minimum | SquaredDifference
@@ -153,11 +153,19 @@ def lookup(operator: Lookup | Quantize, tensors: Tensors, params: Parameters, la
     return table(operator, tensors, operator.input, np.array(operator.table), params, layout)
 
 
-def _one_sided(operator: Binary, tensors: Tensors, source: str) -> Array:
+def slopes(operator: Prelu, tensors: Tensors, params: Parameters, layout: Callable[[str], Layout | None]) -> Layer:
+    """PRELU with one slope for all elements: a table."""
+    slope = tensors[operator.alpha]
+    if slope.data is None or slope.size != 1:
+        raise refused(operator, f"it has {slope.size} slopes", "it runs on the host")
+    return table(operator, tensors, operator.input, _one_sided(operator, tensors, operator.input), params, layout)
+
+
+def _one_sided(operator: Binary | Prelu, tensors: Tensors, source: str) -> Array:
     """An operator's results for the bytes 0 to 255 of one operand; the other one is the same constant everywhere."""
     tensor, output = tensors[source], tensors[operator.output]
     small = {name: replace(tensors[name], shape=(256,), data=None) for name in (source, operator.output)}
-    other = operator.second if operator.first == source else operator.first
+    (other,) = (name for name in operator.inputs if name != source)
     data = tensors[other].data
     assert data is not None
     values: dict[str, Any] = {source: np.arange(256, dtype=np.uint8).view(tensor.dtype), other: data.reshape(-1)[:1]}

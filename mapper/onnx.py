@@ -30,9 +30,9 @@ from .onnx_site import NodeSite, kind_of
 from .onnx_values import Constant, Missing, Pending, Real, Stored, Value
 from .verify import verify_graph
 
-__all__ = ["Import", "import_onnx", "read_onnx"]
+__all__ = ["READERS", "Import", "import_onnx", "read_onnx"]
 
-_READERS: dict[str, Callable[[NodeSite], Value | tuple[Value, ...]]] = {
+READERS: dict[str, Callable[[NodeSite], Value | tuple[Value, ...]]] = {
     **QUANTIZE_READERS,
     **CONVOLUTION_READERS,
     **POOL_READERS,
@@ -43,6 +43,7 @@ _READERS: dict[str, Callable[[NodeSite], Value | tuple[Value, ...]]] = {
     "Shape": read_shape,
     "Size": read_shape,
 }
+"""By kind, what reads a node."""
 
 _MICROSOFT = ("QuantizeLinear", "DequantizeLinear")
 """Kinds that onnxruntime's quantizer writes into its own domain, with the same meaning."""
@@ -135,7 +136,7 @@ def _read(site: NodeSite) -> tuple[Value, ...]:
         result = read_constant(site, tensor_array)
     elif kind in CONSTANT_KINDS and inputs and all(isinstance(value, Constant) for value in inputs):
         result = fold(site)
-    elif (reader := _READERS.get(kind)) is not None:
+    elif (reader := READERS.get(kind)) is not None:
         result = reader(site)
     elif kind.split(".")[-1].startswith(_QOPERATORS):
         site.unsupported("the model is quantized in operator form", "quantize it in QDQ format (QuantFormat.QDQ)")

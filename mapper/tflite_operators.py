@@ -18,15 +18,16 @@ from .tflite_reduce import REDUCE_READERS
 from .tflite_site import Site
 from .verify import FactorError, verify_numbers
 
-__all__ = ["read_operator"]
+__all__ = ["READERS", "read_operator"]
 
-_READERS: dict[str, Callable[[Site], Operator]] = {
+READERS: dict[str, Callable[[Site], Operator]] = {
     **CONVOLUTION_READERS,
     **ELEMENTWISE_READERS,
     **MOVEMENT_READERS,
     **REDUCE_READERS,
     "UNIDIRECTIONAL_SEQUENCE_LSTM": read_lstm,
 }
+"""By kind, what reads an operator."""
 
 _SEVERAL_OUTPUTS = ("SPLIT", "SPLIT_V", "UNPACK")
 
@@ -36,7 +37,7 @@ def read_operator(site: Site) -> tuple[Operator, tuple[Tensor, ...]]:
 
     Raises `UnsupportedError` and `ModelError` as `read_tflite` does.
     """
-    reader = _READERS.get(site.kind)
+    reader = READERS.get(site.kind)
     if reader is None:
         site.unsupported("this operator is not known", "replace it by other operators, or cut the model there")
     if site.kind not in _SEVERAL_OUTPUTS or not site.outputs:

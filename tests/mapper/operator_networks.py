@@ -12,6 +12,7 @@ from tilewright.mapper.ir import (
     Mul,
     Operator,
     Pad,
+    Prelu,
     Quantization,
     Quantize,
     Slice,
@@ -20,7 +21,7 @@ from tilewright.mapper.ir import (
     Sub,
     Tensor,
 )
-from tilewright.mapper.requantize import add_factors, mean_factor, product_factor
+from tilewright.mapper.requantize import add_factors, float32_factor, mean_factor, product_factor
 
 from .networks import NetworkBuilder
 
@@ -63,6 +64,13 @@ class OperatorBuilder(NetworkBuilder):
         return self._operator(
             Mul, first=first, second=second, multiplier=multiplier, shift=shift, clamp=self._clamp(), scale=scale
         )
+
+    def prelu(self, source: str, alpha: str) -> str:
+        scale = self._scale()
+        factors = [float32_factor(self.tensors[source].scale, divisor=scale)]
+        factors.append(float32_factor(self.tensors[source].scale, self.tensors[alpha].scale, divisor=scale))
+        (m1, s1), (m2, s2) = factors
+        return self._operator(Prelu, input=source, alpha=alpha, multipliers=(m1, m2), shifts=(s1, s2), scale=scale)
 
     def lookup(self, source: str, kind: type[Operator] = Logistic) -> str:
         """An operator with a table of random results."""

@@ -111,6 +111,16 @@ def test_tables(dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
+def test_slopes(dtype):
+    builder = OperatorBuilder(18, dtype)
+    image = builder.conv(builder.input(1, 5, 6, 7), 10, 3)
+    exact(builder, builder.conv(builder.prelu(image, builder.constant((1, 1, 1), point=builder.by)), 3, 1))
+    several = builder.prelu(image, builder.constant((1, 1, 10), point=builder.by))
+    compilation = exact(builder, builder.conv(several, 3, 1), on_host=["PRELU"])
+    assert "10 slopes" in next(iter(compilation.host.values()))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
 def test_differences(dtype):
     builder = OperatorBuilder(6, dtype)
     image = builder.input(1, 6, 5, 12)
