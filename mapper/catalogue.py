@@ -162,7 +162,7 @@ CATALOGUE = (
     Entry((Concatenation,), ("CONCATENATION",), ("Concat",), "any",
           "int8 parts quantized as the output; uint8 parts are rescaled",
           onnx_beyond="parts may be quantized differently",
-          unless="a part is a constant or quantized otherwise"),
+          unless="a part is quantized otherwise"),
     Entry((Slice, StridedSlice, Split), ("SLICE", "STRIDED_SLICE", "SPLIT", "SPLIT_V"), ("Slice", "Split"), "any",
           "constant parameters; STRIDED_SLICE: no ellipsis together with a new axis or for no dimension",
           onnx_beyond="constant parameters",

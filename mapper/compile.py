@@ -7,7 +7,7 @@ from ..hw.legality import verify_program
 from ..hw.params import Parameters
 from ..hw.program import AcceleratorRun, Program, TensorInfo
 from .arrange import CompiledRun
-from .describe import external_tensors, host_tensors, layer_table, on_chip_images, program_steps
+from .describe import constant_tensors, external_tensors, host_tensors, layer_table, on_chip_images, program_steps
 from .emit import WeightRegion, emit
 from .fuse import fuse as fuse_additions
 from .fuse_border import fuse_borders
@@ -50,9 +50,10 @@ def compile_steps(
     verify_graph(graph)
     plan = legalize(graph, params, on_host=on_host)
     inputs, outputs = external_tensors(graph, plan.networks)
-    tensors = {tensor.name: tensor for tensor in inputs + outputs}
-    runs = tuple(_compile_run(network, tensors, params, fuse) for network in plan.networks)
     weights = WeightRegion()
+    constants = constant_tensors(graph, plan.networks, weights)
+    tensors = {tensor.name: tensor for tensor in inputs + outputs + constants}
+    runs = tuple(_compile_run(network, tensors, params, fuse) for network in plan.networks)
     codes = [emit(run.schedule, run.network, run.tilings, run.allocation, tensors, params, weights) for run in runs]
     steps = program_steps(plan, [len(run.schedule.tasks) + 1 for run in runs], inputs, outputs)
     firsts = [step.first for step in steps if isinstance(step, AcceleratorRun)]

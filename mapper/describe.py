@@ -3,12 +3,15 @@
 from collections import deque
 from collections.abc import Container, Iterator, Mapping, Sequence
 
+import numpy as np
+
 from ..hw.isa import Base, Opcode
 from ..hw.params import Parameters
 from ..hw.program import AcceleratorRun, HostStep, HostTensor, LayerInfo, OnChipImage, TensorInfo
 from .allocate import Allocation
 from .bound import lower_bound
 from .cut import VIEWS
+from .emit import WeightRegion
 from .host_steps import host_step, host_tensor
 from .ir import Folded, Graph, Tensor
 from .layer import Load, Network, Store
@@ -16,7 +19,7 @@ from .legalize import Plan
 from .macs import count_macs
 from .schedule import Compute, Rows, Schedule, Tables, Weights
 
-__all__ = ["external_tensors", "host_tensors", "layer_table", "on_chip_images", "program_steps"]
+__all__ = ["constant_tensors", "external_tensors", "host_tensors", "layer_table", "on_chip_images", "program_steps"]
 
 _ALIGNMENT = 64
 
@@ -30,9 +33,23 @@ def external_tensors(
     """
     moved = [transfers(network) for network in networks]
     stored = set().union(*(stored for _, stored in moved))
-    loaded = set().union(*(loaded for loaded, _ in moved)) - stored
+    constants = {name for name, tensor in graph.tensors.items() if tensor.data is not None}
+    loaded = set().union(*(loaded for loaded, _ in moved)) - stored - constants
     order = (*graph.inputs, *graph.outputs, *graph.tensors)
     return _region(graph, order, loaded, Base.INPUT), _region(graph, order, stored, Base.OUTPUT)
+
+
+def constant_tensors(graph: Graph, networks: Sequence[Network], weights: WeightRegion) -> tuple[TensorInfo, ...]:
+    """The constants that runs load as images. They lie among the weights, as the accelerator has them."""
+    loaded = set[str]().union(*(transfers(network)[0] for network in networks))
+    found = []
+    for name in (name for name in graph.tensors if name in loaded):
+        tensor = graph.tensors[name]
+        if tensor.data is not None:
+            stored = tensor.data ^ np.uint8(128) if tensor.dtype == "uint8" else tensor.data
+            offset = weights.place(stored.tobytes())
+            found.append(TensorInfo(name, tensor.shape, tensor.dtype, *_affine(tensor), Base.WEIGHTS, offset))
+    return tuple(found)
 
 
 def transfers(network: Network) -> tuple[set[str], set[str]]:

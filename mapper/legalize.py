@@ -6,7 +6,21 @@ from dataclasses import dataclass, field, replace
 from ..hw.params import Parameters
 from .cut import VIEWS, Cut, cut, find_roots
 from .errors import UnsupportedError
-from .ir import Add, Graph, Lookup, Maximum, Minimum, Mul, Operator, Prelu, Quantize, SquaredDifference, Sub, Unsupported
+from .ir import (
+    Add,
+    Concatenation,
+    Graph,
+    Lookup,
+    Maximum,
+    Minimum,
+    Mul,
+    Operator,
+    Prelu,
+    Quantize,
+    SquaredDifference,
+    Sub,
+    Unsupported,
+)
 from .layer import WHOLE, Image, Load, Move, Network, Step, Store
 from .limits import check_layer
 from .lower import lower
@@ -71,7 +85,7 @@ def check_operator(operator: Operator, graph: Graph, params: Parameters) -> None
         layer = lower(operator, graph.tensors, params, lambda _: None)
         check_layer(layer, params)
         reads = layer.reads
-    if any(graph.tensors[name].data is not None for name in reads):
+    if not isinstance(operator, Concatenation) and any(graph.tensors[name].data is not None for name in reads):
         raise refused(operator, "an input is a constant", "fold it before export")
 
 

@@ -22,6 +22,7 @@ _NUMPY_TYPES = {
     "int64": schema.TensorType.INT64,
     "bool": schema.TensorType.BOOL,
     "float32": schema.TensorType.FLOAT32,
+    "resource": schema.TensorType.RESOURCE,
 }
 
 
@@ -36,6 +37,10 @@ _FIRST_VERSION = (
     "SHAPE",
     "SQUEEZE",
     "UNIDIRECTIONAL_SEQUENCE_LSTM",
+    "ASSIGN_VARIABLE",
+    "CALL_ONCE",
+    "READ_VARIABLE",
+    "VAR_HANDLE",
 )
 _THIRD_VERSION = ("BATCH_MATMUL", "CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV")
 _VERSIONS = {"FULLY_CONNECTED": 4} | dict.fromkeys(_FIRST_VERSION, 1) | dict.fromkeys(_THIRD_VERSION, 3)
