@@ -171,7 +171,7 @@ def _depthwise_tiles(layer: Layer, tiling: Tiling, params: Parameters) -> tuple[
     """As `_dense_tiles`: array row g * group + x holds kernel row g, column x of the pass; zero beyond the kernel."""
     taps_y, taps_x = taps(layer, tiling)
     height, width = tiling.group_rows, tiling.group
-    missing = (taps_y * height - layer.kernel[0], taps_x * width - layer.kernel[1])
+    missing = (taps_y * height - layer.kernel[0], taps_x * width - layer.weights.shape[1])
     filled = np.pad(layer.weights, [(0, missing[0]), (0, missing[1]), (0, 0)])
     grid = filled.reshape(taps_y, height, taps_x, width, layer.outputs).transpose(0, 2, 1, 3, 4)
     tiles = _in_blocks(grid.reshape(taps_y * taps_x, height * width, layer.outputs), params)
@@ -182,7 +182,7 @@ def _depthwise_tiles(layer: Layer, tiling: Tiling, params: Parameters) -> tuple[
 def _packed_tiles(layer: Layer, tiling: Tiling, params: Parameters) -> tuple[list[Array], Fields]:
     """As `_dense_tiles`: array row r of chunk p holds the segment's tap p * chunk + r, in order of row and byte."""
     chunks, segments = taps(layer, tiling)
-    kernel = np.pad(layer.weights[:, :, 0], [(0, 0), (0, segments * tiling.group - layer.kernel[1]), (0, 0)])
+    kernel = np.pad(layer.weights[:, :, 0], [(0, 0), (0, segments * tiling.group - layer.weights.shape[1]), (0, 0)])
     grid = kernel.reshape(layer.kernel[0], segments, tiling.group, layer.outputs).swapaxes(0, 1)
     flat = grid.reshape(segments, layer.kernel[0] * tiling.group, layer.outputs)
     rows = packed_rows(layer, tiling)

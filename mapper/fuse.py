@@ -52,6 +52,7 @@ def _choices(network: Network, addition: Layer) -> Iterator[tuple[Layer, Residua
             layer.output in operands
             and layer.kind in _PRODUCERS
             and layer.residual is None
+            and layer.folds == 1
             and network.readers(layer.output) == (addition,)
         ):
             yield layer, operands[layer.output]

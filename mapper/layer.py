@@ -114,7 +114,8 @@ class Layer:
     `batch` input images, `size` pixels large, it makes an output image of `out_size` pixels. The first tap of output
     pixel (oy, ox) lies at `origin + stride * (oy, ox)`; taps outside the image read `pad`.
     `weights` is int8, [kernel y, kernel x, inputs, outputs] when dense and [kernel y, kernel x, channels] when
-    depthwise. The regions cover the output. A packed layer is a dense one with one input channel: its columns, in
+    depthwise; factors beyond int8 are sums of `folds` such kernels, which stand side by side along kernel x and lie over the
+    same pixels. The regions cover the output. A packed layer is a dense one with one input channel: its columns, in
     `size` and everything else, are the bytes of an image row. With `pooled` only the windows of the pool are stored, and
     together they are `out_size`; it is the last thing that the layer does.
     """
@@ -139,6 +140,7 @@ class Layer:
     rounding: Rounding = Rounding.DOUBLE
     residual: Residual | None = None
     pooled: Pooled | None = None
+    folds: int = 1
 
     @property
     def name(self) -> str:
@@ -148,7 +150,7 @@ class Layer:
     @property
     def kernel(self) -> Pair:
         """Kernel rows and columns."""
-        return self.weights.shape[0], self.weights.shape[1]
+        return self.weights.shape[0], self.weights.shape[1] // self.folds
 
     @property
     def outputs(self) -> int:
@@ -190,7 +192,7 @@ class Layer:
     @property
     def pointwise(self) -> bool:
         """Each output pixel comes from the input pixel in the same place alone."""
-        return self.kernel == self.stride == (1, 1) and self.origin == (0, 0) and self.size == self.out_size
+        return self.folds == 1 and self.kernel == self.stride == (1, 1) and self.origin == (0, 0) and self.size == self.out_size
 
     def input_rows(self, first: int, rows: int) -> range:
         """Rows inside the input image that output rows `first` to `first + rows - 1` of one batch item read."""

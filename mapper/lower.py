@@ -31,6 +31,8 @@ from .lower_convolutions import convolution, depthwise, fully_connected
 from .lower_elementwise import binary, lookup, slopes
 from .lower_movement import padding
 from .lower_pools import average_pool, maximum_pool, mean
+from .pack import packed_layer
+from .tiling import candidates
 
 __all__ = ["LAYERS", "lower"]
 
@@ -71,7 +73,13 @@ def lower(operator: Operator, tensors: Tensors, params: Parameters, layout: Call
             layer = average_pool(operator, tensors)
         case MaxPool2D():
             layer = maximum_pool(operator, tensors)
-    return layer if params.depthwise else _without_depthwise(operator, layer)
+    layer = layer if params.depthwise else _without_depthwise(operator, layer)
+    if layer.folds > 1 and not candidates(layer, params):
+        loaded = layout(operator.inputs[0]) is None
+        if not loaded or packed_layer(layer, params) is None:
+            reason = f"its weights less their zero point leave int8, and a kernel of {layer.kernel} takes too many passes for it"
+            raise refused(operator, reason, "quantize the weights symmetrically, as int8")
+    return layer
 
 
 def _check_types(operator: Operator, tensors: Tensors) -> None:

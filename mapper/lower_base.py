@@ -78,18 +78,23 @@ def clamp_of(operator: Operator, tensors: Tensors) -> Pair:
 
 
 def centred_weights(operator: Operator, tensors: Tensors, role: str) -> Array:
-    """Constant weights less their zero point, int8. Raises `UnsupportedError` if that leaves int8."""
+    """Constant weights less their zero point, int64."""
     data = constant(operator, tensors, role)
     quantization = tensors[getattr(operator, role)].quantization
     axis = None if quantization is None else quantization.axis
     points = np.array((0,) if quantization is None else quantization.zero_point, np.int64)
     if axis is not None:
         points = points.reshape([-1 if dimension == axis else 1 for dimension in range(data.ndim)])
-    centred = data.astype(np.int64) - points
-    if centred.size and (centred.min() < -128 or centred.max() > 127):
-        reason = f"its {role} less their zero point are {centred.min()} to {centred.max()}, and int8 ends at -128 and 127"
-        raise refused(operator, reason, f"quantize the {role} symmetrically, as int8")
-    return centred.astype(np.int8)
+    return data.astype(np.int64) - points
+
+
+def _folded(weights: Array) -> tuple[Array, int]:
+    """Weights [y, x, ...] as a sum of int8 kernels side by side along x, and their number: 1 if they are int8 as they are."""
+    parts: list[Array] = []
+    while not parts or weights.any():
+        parts.append(weights.clip(-128, 127))
+        weights = weights - parts[-1]
+    return np.concatenate(parts, axis=1).astype(np.int8), len(parts)
 
 
 def walk(operator: Windowed, tensors: Tensors, kernel: Pair, dilation: Pair = (1, 1)) -> Window:
@@ -108,6 +113,7 @@ def base_layer(operator: Operator, tensors: Tensors, source: str, window: Window
     """What every kind of layer has in common; constants, rounding and combination are the caller's."""
     if window.swapped:
         weights = weights.swapaxes(0, 1)
+    weights, folds = _folded(weights)
     return Layer(
         operators=(operator.name,),
         kind=operator.KIND,
@@ -121,7 +127,8 @@ def base_layer(operator: Operator, tensors: Tensors, source: str, window: Window
         origin=window.origin,
         pad=zero_point(tensors[source]),
         mode=mode,
-        weights=weights.astype(np.int8),
+        weights=weights,
+        folds=folds,
         regions=(),
         zero_point=zero_point(tensors[operator.output]),
         clamp=clamp_of(operator, tensors),

@@ -34,7 +34,7 @@ def convolution(operator: Conv2D, tensors: Tensors) -> Layer:
     filters = centred_weights(operator, tensors, "weights")
     channels = tensors[operator.input].shape[3]
     outputs, kernel_y, kernel_x, depth = filters.shape
-    weights = np.zeros((kernel_y, kernel_x, channels, outputs), np.int8)
+    weights = np.zeros((kernel_y, kernel_x, channels, outputs), np.int64)
     per_group = outputs // (channels // depth)
     for group in range(channels // depth):
         ins = slice(group * depth, (group + 1) * depth)

@@ -12,7 +12,7 @@ from .layer import Image, Layer, Load, Network, Step
 from .limits import check_layer
 from .tiling import candidates, cost
 
-__all__ = ["pack"]
+__all__ = ["pack", "packed_layer"]
 
 
 def pack(network: Network, params: Parameters) -> Network:
@@ -29,7 +29,13 @@ def pack(network: Network, params: Parameters) -> Network:
 def _packed(network: Network, layer: Layer, params: Parameters) -> Layer | None:
     """The same layer in packed mode, if it is legal and faster."""
     loaded = any(isinstance(step, Load) and step.image == layer.input for step in network.steps)
-    if not (params.packed and loaded and layer.mode is Mode.DENSE and layer.residual is None):
+    packed = packed_layer(layer, params) if loaded else None
+    return packed if packed is not None and _cycles(packed, params) < _cycles(layer, params) else None
+
+
+def packed_layer(layer: Layer, params: Parameters) -> Layer | None:
+    """The same layer in packed mode, for an image that is loaded as plain rows; None if that is not legal."""
+    if not (params.packed and layer.mode is Mode.DENSE and layer.residual is None):
         return None
     channels = layer.weights.shape[2]
     packed = replace(
@@ -45,16 +51,17 @@ def _packed(network: Network, layer: Layer, params: Parameters) -> Layer | None:
         check_layer(packed, params)
     except UnsupportedError:
         return None
-    return packed if _cycles(packed, params) < _cycles(layer, params) else None
+    return packed if candidates(packed, params) else None
 
 
 def _as_bytes(layer: Layer) -> np.ndarray:
     """Weights [rows, bytes, 1, outputs] of the kernel as it lies over plain rows; zero between dilated taps."""
-    kernel_y, kernel_x, channels, outputs = layer.weights.shape
-    spread = [(taps - 1) * step + 1 for taps, step in zip((kernel_y, kernel_x), layer.dilation, strict=True)]
-    wide = np.zeros((*spread, channels, outputs), np.int8)
-    wide[:: layer.dilation[0], :: layer.dilation[1]] = layer.weights
-    return wide.reshape(spread[0], spread[1] * channels, 1, outputs)
+    channels, outputs = layer.weights.shape[2:]
+    folds = layer.weights.reshape(layer.kernel[0], layer.folds, layer.kernel[1], channels, outputs)
+    spread = [(taps - 1) * step + 1 for taps, step in zip(layer.kernel, layer.dilation, strict=True)]
+    wide = np.zeros((spread[0], layer.folds, spread[1], channels, outputs), np.int8)
+    wide[:: layer.dilation[0], :, :: layer.dilation[1]] = folds
+    return wide.reshape(spread[0], layer.folds * spread[1] * channels, 1, outputs)
 
 
 def _cycles(layer: Layer, params: Parameters) -> float:

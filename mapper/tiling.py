@@ -91,7 +91,7 @@ def tile(network: Network, params: Parameters) -> dict[str, Tiling]:
 
 
 def candidates(layer: Layer, params: Parameters) -> tuple[Tiling, ...]:
-    """The legal tilings of a layer that are worth a look. Only a packed layer or one with a pool may have none.
+    """The legal tilings of a layer that are worth a look. Only a packed or folded layer or one with a pool may have none.
 
     Rectangles hold whole windows of a pool: here `height` and `width` count windows, of `high` x `wide` results.
     """
@@ -151,8 +151,14 @@ def _bands(height: int, count: int, tallest: int) -> Iterator[tuple[int, ...]]:
 
 
 def _kernels(layer: Layer, params: Parameters) -> Iterator[Tiling]:
-    """Ways to cut the kernel into passes, as tilings without a rectangle."""
+    """Ways to cut the kernel into passes, as tilings without a rectangle. A fold's columns are one pass."""
     whole = Tiling((), 0)
+    for tiling in _cuts(layer, params, whole):
+        if layer.folds == 1 or tiling.group == layer.kernel[1]:
+            yield tiling
+
+
+def _cuts(layer: Layer, params: Parameters, whole: Tiling) -> Iterator[Tiling]:
     match layer.mode:
         case Mode.DEPTHWISE if layer.combine is Combine.ADD:
             yield from (replace(whole, group_rows=rows, group=group) for rows, group in _groups(layer, params))
@@ -202,8 +208,8 @@ def _period_fits(layer: Layer, columns: int, group: int) -> bool:
 def taps(layer: Layer, tiling: Tiling) -> tuple[int, int]:
     """Passes along kernel y and x; in packed mode chunks and segments."""
     if layer.mode is Mode.PACKED:
-        return -(-layer.kernel[0] * tiling.group // tiling.chunk), -(-layer.kernel[1] // tiling.group)
-    return -(-layer.kernel[0] // tiling.group_rows), -(-layer.kernel[1] // tiling.group)
+        return -(-layer.kernel[0] * tiling.group // tiling.chunk), -(-layer.kernel[1] // tiling.group) * layer.folds
+    return -(-layer.kernel[0] // tiling.group_rows), -(-layer.kernel[1] // tiling.group) * layer.folds
 
 
 def passes(layer: Layer, tiling: Tiling, params: Parameters) -> int:
@@ -242,7 +248,7 @@ def period(layer: Layer, tiling: Tiling, rectangle: Rectangle) -> int:
 
 def tap_columns(layer: Layer, tiling: Tiling) -> int:
     """Image columns from a pass along kernel x to the next."""
-    return tiling.group * layer.dilation[1]
+    return 0 if layer.folds > 1 else tiling.group * layer.dilation[1]
 
 
 def compute_cycles(layer: Layer, tiling: Tiling, rectangle: Rectangle, params: Parameters) -> int:

@@ -243,11 +243,42 @@ def test_pools_behind_layers(dtype):
     exact(builder, *outputs)
 
 
-def test_weights_beyond_int8_are_the_hosts():
+def wide_builder(low=-100, high=155):
+    """A builder of uint8 networks whose weights less their zero point leave int8."""
     builder = OperatorBuilder(10, "uint8")
-    builder._weights = lambda shape: builder.constant(shape, -100, 155, 100)
-    compilation = exact(builder, builder.conv(builder.input(1, 4, 4, 8), 4, 3), on_host=["CONV_2D"])
-    assert "int8 ends at -128 and 127" in next(iter(compilation.host.values()))
+    builder._weights = lambda shape: builder.constant(shape, low, high, -low)
+    return builder
+
+
+@pytest.mark.parametrize(("low", "high"), [(-100, 155), (-255, 0), (0, 255)])
+@pytest.mark.parametrize("shape", [(16, 8), (4, 16), (16, 16)])
+def test_weights_beyond_int8_take_more_passes(low, high, shape):
+    params = Parameters(rows=shape[0], cols=shape[1])
+    builder = wide_builder(low, high)
+    image = builder.conv(builder.input(1, 9, 10, 3), 20, 3, stride=2)
+    image = builder.conv(builder.depthwise(image, 3, padding=SAME), 24, 1)
+    image = builder.add(builder.conv(image, 24, 1), image)
+    image = builder.average(builder.depthwise(image, 3, stride=2, padding=(0, 0, 0, 0)), 2, padding=(0, 0, 0, 0))
+    image = builder.conv(builder.depthwise(image, 1), 9, 1)
+    compilation = exact(builder, builder.fully_connected(builder.reshape(image, 1, 9), 10), params=params)
+    assert min(layer.folds for layer in compilation.runs[0].network.layers if "CONV" in layer.kind) > 1
+
+
+@pytest.mark.parametrize("options", [{"depthwise": False}, {"packed": False}, {"residual": False}])
+def test_weights_beyond_int8_without_modes(options):
+    builder = wide_builder()
+    image = builder.depthwise(builder.conv(builder.input(1, 9, 10, 3), 8, 1), 3)
+    on_host = ["DEPTHWISE_CONV_2D"] if "depthwise" in options else []
+    exact(builder, builder.conv(image, 5, 1), params=Parameters(rows=8, cols=8, **options), on_host=on_host)
+
+
+def test_wide_kernels_of_weights_beyond_int8_are_the_hosts():
+    builder = wide_builder()
+    image = builder.conv(builder.conv(builder.input(1, 4, 4, 8), 8, 1), 4, 3)
+    compilation = exact(builder, builder.conv(image, 3, 1), on_host=["CONV_2D"])
+    assert "takes too many passes" in next(iter(compilation.host.values()))
+    builder = wide_builder()
+    exact(builder, builder.conv(builder.input(1, 4, 4, 3), 4, 3), on_host=["CONV_2D"])  # nine bytes are more than a vector
 
 
 def test_float_edges():
