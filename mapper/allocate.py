@@ -7,7 +7,7 @@ from typing import NoReturn
 from ..hw.params import BANKS, Parameters
 from .banks import shares_place
 from .errors import TooLargeError
-from .layer import Image, Layer, Network
+from .layer import Image, Layer, Network, Triple
 
 __all__ = ["Allocation", "Place", "allocate", "verify_allocation"]
 
@@ -54,7 +54,9 @@ def allocate(network: Network, banks: Mapping[str, int], params: Parameters) -> 
     """
     lives = _lifetimes(network)
     partners = _partners(network)
-    shapes = {name: _place(image, 0, banks[name], params) for name, image in network.images.items()}
+    parts = network.parts
+    names = [name for name in network.images if name not in parts]
+    shapes = {name: _place(network.images[name], 0, banks[name], params) for name in names}
 
     def units(name: str) -> int:
         return network.images[name].rows * shapes[name].row_step
@@ -66,19 +68,30 @@ def allocate(network: Network, banks: Mapping[str, int], params: Parameters) -> 
         lambda name: (lives[name].start, -units(name)),
         lambda name: (-lives[name].stop, -units(name)),
     ]
-    names = list(network.images)
     found = [_first_fit(network, sorted(names, key=order), shapes, lives, partners) for order in orders]
     allocation = min(found, key=lambda allocation: allocation.peak)
     if allocation.peak > params.bank_words * params.units:
         _refuse(network, allocation, lives, params)
-    return allocation
+    within = {name: _within(allocation.places[whole], offset, params) for name, (whole, offset) in parts.items()}
+    return replace(allocation, places={**allocation.places, **within})
+
+
+def _within(place: Place, offset: Triple, params: Parameters) -> Place:
+    """The place of a part that begins at a row, column and channel of a whole."""
+    row, column, channel = offset
+    bank, address = place.row(row)
+    address += column * place.x_step + channel // params.vector * params.units
+    return replace(place, bank=bank, address=address)
 
 
 def verify_allocation(network: Network, allocation: Allocation, params: Parameters) -> None:
     """Raise `ValueError` if an image leaves its bank, or two that live at one time meet other than pixel in pixel."""
     lives = _lifetimes(network)
     partners = _partners(network)
-    names = list(network.images)
+    for name, (whole, offset) in network.parts.items():
+        if allocation.places[name] != _within(allocation.places[whole], offset, params):
+            raise ValueError(f"image {name!r} does not lie in {whole!r}")
+    names = [name for name in network.images if name not in network.parts]
     for index, name in enumerate(names):
         place, rows = allocation.places[name], network.images[name].rows
         if any(place.extent(bank, rows)[1] > params.bank_words * params.units for bank in range(BANKS)):
@@ -95,23 +108,27 @@ def _place(image: Image, address: int, bank: int, params: Parameters) -> Place:
 
 
 def _lifetimes(network: Network) -> dict[str, range]:
-    """Steps from an image's definition to its last reader."""
+    """Steps from an image's definition to its last reader; that of a whole begins with its first part."""
     lives: dict[str, range] = {}
     for index, step in enumerate(network.steps):
         for name in step.reads:
             lives[name] = range(lives[name].start, index + 1)
         if step.output is not None:
             lives[step.output] = range(index, index + 1)
-    return lives
+    for part, (whole, _) in network.parts.items():
+        first, last = lives[part], lives[whole]
+        lives[whole] = range(min(first.start, last.start), max(first.stop, last.stop))
+    return {name: life for name, life in lives.items() if name not in network.parts}
 
 
 def _partners(network: Network) -> set[frozenset[str]]:
     """Pairs of images of which one may replace the other in place."""
+    parts = network.parts
     return {
         frozenset((layer.output, source))
         for layer in network.layers
         for source in layer.reads
-        if shares_place(network, layer, source)
+        if layer.output not in parts and source not in parts and shares_place(network, layer, source)
     }
 
 

@@ -27,15 +27,16 @@ class _Tie:
 
 
 def choose_banks(network: Network, tilings: Mapping[str, Tiling]) -> dict[str, int]:
-    """The bank of each image's first row.
+    """The bank of the first row of each image that does not lie in another.
 
     Heaviest ties first: a tie between two groups of images turns one group against the other as suits it best, and
     leaves each group as it is in itself. So every tie that closes no cycle is met at its least cost; those of
     depthwise layers form none (see `fuse`). Raises `ValueError` if they do.
     """
     ties = sorted(_ties(network, tilings), key=lambda tie: -tie.weight)
-    groups = {name: frozenset((name,)) for name in network.images}
-    banks = dict.fromkeys(network.images, 0)
+    names = [name for name in network.images if name not in network.parts]
+    groups = {name: frozenset((name,)) for name in names}
+    banks = dict.fromkeys(names, 0)
     for tie in ties:
         first, second = groups[tie.first], groups[tie.second]
         if first is second:
@@ -101,7 +102,8 @@ def _ties(network: Network, tilings: Mapping[str, Tiling]) -> list[_Tie]:
             # everywhere.
             if shares_place(network, layer, source):
                 ties.append(_Tie(source, layer.output, (0, 1, 1, 1)))
-    return [tie for tie in ties if tie.first != tie.second]
+    parts = network.parts
+    return [tie for tie in ties if tie.first != tie.second and not parts.keys() & {tie.first, tie.second}]
 
 
 def _cost(tie: _Tie, banks: Mapping[str, int], moved: frozenset[str], turn: int) -> int:

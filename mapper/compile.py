@@ -13,6 +13,7 @@ from .fuse import fuse as fuse_additions
 from .fuse_border import fuse_borders
 from .fuse_pool import fuse_pools
 from .ir import Graph
+from .join import join_in_place
 from .layer import Network
 from .legalize import legalize
 from .pack import pack
@@ -94,5 +95,8 @@ def _compile_run(
     verify_network(network)
     if fuse and params.pooling:
         network = fuse_pools(network, params)
+        verify_network(network)
+    if fuse:
+        network = join_in_place(network, params)
         verify_network(network)
     return search(network, tensors, params)

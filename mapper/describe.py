@@ -14,7 +14,7 @@ from .cut import VIEWS
 from .emit import WeightRegion
 from .host_steps import host_step, host_tensor
 from .ir import Folded, Graph, Tensor
-from .layer import Load, Network, Store
+from .layer import Join, Load, Network, Store
 from .legalize import Plan
 from .macs import count_macs
 from .schedule import Compute, Rows, Schedule, Tables, Weights
@@ -82,11 +82,14 @@ def on_chip_images(
     The run's instructions count from `first` on.
     """
     writers: dict[str, list[int]] = {}
+    wholes = {part: whole for part, (whole, _) in network.parts.items()}
     for number, task in enumerate(schedule.tasks, first):
-        if isinstance(task, Compute):
-            writers.setdefault(task.layer.output, []).append(number)
-        elif isinstance(task, Rows) and task.opcode is Opcode.LOAD:
-            writers.setdefault(task.image, []).append(number)
+        written = task.layer.output if isinstance(task, Compute) else None
+        if isinstance(task, Rows) and task.opcode is Opcode.LOAD:
+            written = task.image
+        for name in (written, wholes.get(written or "")):
+            if name is not None:
+                writers.setdefault(name, []).append(number)
     found = []
     for name, numbers in writers.items():
         image, place = network.images[name], allocation.places[name]
@@ -115,6 +118,10 @@ def layer_table(
         first += len(schedule.tasks) + 1
     layers = [layer for network, _ in runs for layer in network.layers]
     leaders = {name: layer.operators[0] for layer in layers for name in layer.operators}
+    makers = {layer.output: layer.operators[0] for layer in layers}
+    for join in (step for network, _ in runs for step in network.steps if isinstance(step, Join)):
+        made = [makers[image] for image in join.images if image in makers]
+        leaders |= {join.operator: made[-1]} if made else {}
     for view in reversed(graph.operators):
         if isinstance(view, VIEWS) and view.name not in host:
             readers = [reader.name for reader in graph.consumers(view.output) if reader.name not in host]

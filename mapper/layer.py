@@ -17,6 +17,7 @@ __all__ = [
     "WHOLE",
     "Constants",
     "Image",
+    "Join",
     "Layer",
     "Load",
     "Move",
@@ -28,10 +29,12 @@ __all__ = [
     "Runs",
     "Step",
     "Store",
+    "Triple",
     "uniform",
 ]
 
 Pair = tuple[int, int]
+Triple = tuple[int, int, int]
 Array = npt.NDArray[Any]
 
 
@@ -252,6 +255,24 @@ class Move:
 
 
 @dataclass(frozen=True)
+class Join:
+    """Images that lie in another one and together fill it: nothing moves. `operator` is the graph operator's name.
+
+    `offsets` has the row, column and channel of the whole at which each part begins.
+    """
+
+    operator: str
+    images: tuple[str, ...]
+    output: str
+    offsets: tuple[Triple, ...]
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The parts."""
+        return self.images
+
+
+@dataclass(frozen=True)
 class Store:
     """Write an image to external memory as the plain bytes of `tensor`, a graph tensor of the same elements."""
 
@@ -266,7 +287,7 @@ class Store:
         return (self.image,)
 
 
-Step = Load | Layer | Move | Store
+Step = Load | Layer | Move | Join | Store
 
 
 @dataclass(frozen=True, eq=False)
@@ -280,6 +301,16 @@ class Network:
     def layers(self) -> tuple[Layer, ...]:
         """The steps that compute."""
         return tuple(step for step in self.steps if isinstance(step, Layer))
+
+    @property
+    def parts(self) -> dict[str, tuple[str, Triple]]:
+        """Where images lie that are parts of others: in which, and from which row, column and channel on."""
+        return {
+            name: (step.output, offset)
+            for step in self.steps
+            if isinstance(step, Join)
+            for name, offset in zip(step.images, step.offsets, strict=True)
+        }
 
     def readers(self, image: str) -> tuple[Step, ...]:
         """The steps that read an image, in order."""

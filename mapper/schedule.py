@@ -9,7 +9,7 @@ import numpy.typing as npt
 from ..hw.isa import Opcode, Pool
 from ..hw.params import BANKS, Parameters
 from .allocate import Allocation, Place
-from .layer import WHOLE, Constants, Layer, Load, Move, Network, Residual, Runs, Store
+from .layer import WHOLE, Constants, Join, Layer, Load, Move, Network, Residual, Runs, Store
 from .tiling import Rectangle, Tiling, rectangles
 
 __all__ = ["Compute", "Rows", "Schedule", "Tables", "Task", "Weights", "order", "synchronize", "verify_schedule"]
@@ -118,6 +118,8 @@ class _Walk:
                     yield from self._layer(step)
                 case Move():
                     yield from self._move(step)
+                case Join():
+                    yield from self._join(step)
 
     def _rows(self, opcode: Opcode, image: str, tensor: str | None, first: int, rows: int, slot: int = 0) -> Rows:
         return Rows(owner=image, opcode=opcode, image=image, tensor=tensor, slot=slot, first=first, rows=rows)
@@ -140,6 +142,12 @@ class _Walk:
         for store in self._stores(step.output):
             yield self._rows(Opcode.STORE, step.output, store.tensor, 0, rows)
         self.scratch += -(-step.size // 64) * 64
+
+    def _join(self, step: Join) -> Iterator[Task]:
+        for image in step.images:
+            yield from self._load(image, self._network.images[image].rows)
+        for store in self._stores(step.output):
+            yield self._rows(Opcode.STORE, step.output, store.tensor, 0, self._network.images[step.output].rows)
 
     def _layer(self, layer: Layer) -> Iterator[Task]:
         if layer.residual is not None:
@@ -225,7 +233,11 @@ Extents = list[tuple[int, int, int]]
 def accesses(task: Task, network: Network, allocation: Allocation) -> tuple[Extents, Extents]:
     """Whole image rows that a task reads and writes on chip."""
 
+    parts = network.parts
+
     def units(image: str, rows: range) -> Extents:
+        image, (above, _, _) = parts.get(image, (image, (0, 0, 0)))
+        rows = range(rows.start + above, rows.stop + above)
         place: Place = allocation.places[image]
         starts = [place.row(row) for row in rows]
         return [(bank, start, start + place.row_step) for bank, start in starts]

@@ -6,7 +6,7 @@ import numpy as np
 
 from ..hw.isa import Mode
 from ..hw.params import Parameters
-from .layer import Layer, Move, Network, Residual, Runs
+from .layer import Join, Layer, Move, Network, Residual, Runs
 from .tiling import Tiling, passes, rectangles
 
 __all__ = ["verify_network", "verify_tilings"]
@@ -29,6 +29,8 @@ def verify_network(network: Network) -> None:
         if isinstance(step, Move):
             for name, runs in (*zip(step.images, step.stores, strict=True), (step.output, step.load)):
                 _verify_runs(name, network.images[name].size, runs, step.size)
+        if isinstance(step, Join):
+            _verify_join(step, network)
         if isinstance(step, Layer):
             try:
                 _verify_layer(step, network)
@@ -36,6 +38,18 @@ def verify_network(network: Network) -> None:
                 raise ValueError(f"layer {step.name}: {error}") from error
     if unknown := set(network.images) ^ defined:
         raise ValueError(f"image {min(unknown)!r} is listed or defined, but not both")
+
+
+def _verify_join(join: Join, network: Network) -> None:
+    whole = network.images[join.output]
+    covered = np.zeros(whole.layout, np.int64)
+    for name, offset in zip(join.images, join.offsets, strict=True):
+        ends = [begin + length for begin, length in zip(offset, network.images[name].layout, strict=True)]
+        covered[tuple(slice(*pair) for pair in zip(offset, ends, strict=True))] += 1
+        if any(end > length for end, length in zip(ends, whole.layout, strict=True)):
+            raise ValueError(f"image {name!r} leaves {join.output!r}")
+    if (covered != 1).any():
+        raise ValueError(f"image {join.output!r} is not filled once by its parts")
 
 
 def _verify_runs(image: str, size: int, runs: Runs, room: int) -> None:
