@@ -35,3 +35,15 @@ def test_refused_for_their_size_alone(outside_model, name):
     with pytest.raises(UnsupportedError) as error:
         compile_steps(graph, parse_array("16x16"))
     assert re.match(r"activations need \d+ KiB on chip, and there are 128", error.value.reason)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["mobilenet_v2_035_160", "mobilenet_v2_224"])
+def test_without_the_accelerator(outside_model, name):
+    graph = read_tflite(outside_model(f"{name}.tflite"))
+    session = Session(graph, parse_array("16x16"), on_host="it does not fit")
+    (source,), (answer,) = graph.inputs, graph.outputs
+    with np.load(outside_model(f"{name}.cases.npz")) as cases:
+        for image, expected in zip(cases["input"], cases["output_0"], strict=True):
+            case = session.golden({source: image.reshape(graph.tensors[source].shape)})
+            np.testing.assert_array_equal(case.values[answer].ravel(), expected.ravel())
