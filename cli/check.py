@@ -92,7 +92,7 @@ def _judge(opened: Graph | Program) -> list[Row]:
         layers, reasons = opened.layers, dict[str, str]()
     else:
         compilation = compile_steps(opened, parse_array(_ARRAY))
-        layers, reasons = compilation.program.layers, dict(compilation.host)
+        layers, reasons = compilation.program.layers, compilation.moved | dict(compilation.host)
     return [
         {"name": layer.name, "op": layer.op, "where": layer.where, "output": layer.output, "macs": layer.macs}
         | {"fused_into": layer.fused_into, "reason": reasons.get(layer.name)}

@@ -14,7 +14,7 @@ from .fuse_border import fuse_borders
 from .fuse_pool import fuse_pools
 from .ir import Graph
 from .join import join_in_place
-from .layer import Network
+from .layer import Move, Network
 from .legalize import legalize
 from .pack import pack
 from .search import search
@@ -32,6 +32,16 @@ class Compilation:
     host: Mapping[str, str]
     runs: tuple[CompiledRun, ...]
     program: Program
+
+    @property
+    def moved(self) -> dict[str, str]:
+        """The operators whose bytes the accelerator moves by way of external memory, each with a remark that says so."""
+        steps = (step for run in self.runs for step in run.network.steps)
+        return {
+            step.operator: f"through external memory{f': {step.reason}' if step.reason else ''}"
+            for step in steps
+            if isinstance(step, Move) and step.operator is not None
+        }
 
 
 def compile_model(graph: Graph, params: Parameters, *, fuse: bool = True, on_host: str | None = None) -> Program:

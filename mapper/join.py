@@ -1,6 +1,6 @@
 """Concatenations without copies: the parts are computed or loaded where they lie in the whole image."""
 
-from collections.abc import Iterator
+from dataclasses import replace
 
 from ..hw.isa import Mode
 from ..hw.params import Parameters
@@ -18,10 +18,10 @@ def join_in_place(network: Network, params: Parameters) -> Network:
     for move in network.steps:
         if isinstance(move, Move) and move.operator is not None and len(move.images) > 1 and move.load == WHOLE:
             offsets = _offsets(network, move)
-            if offsets is not None and _can_lie(network, move, offsets, params):
-                join = Join(move.operator, move.images, move.output, offsets)
-                steps: list[Step] = [join if step is move else step for step in network.steps]
-                network = Network(network.images, tuple(steps))
+            reason = _obstacle(network, move, offsets or (), params)
+            step = replace(move, reason=reason) if reason else Join(move.operator, move.images, move.output, offsets or ())
+            steps: list[Step] = [step if each is move else each for each in network.steps]
+            network = Network(network.images, tuple(steps))
     return network
 
 
@@ -49,19 +49,22 @@ def _runs(whole: Image, axis: int, begin: int) -> Runs:
     return Runs(outer, whole.size // outer, begin * inner)
 
 
-def _can_lie(network: Network, move: Move, offsets: tuple[Triple, ...], params: Parameters) -> bool:
+def _obstacle(network: Network, move: Move, offsets: tuple[Triple, ...], params: Parameters) -> str:
+    """Why the parts cannot lie in the whole; empty if they can."""
     joined = {name for step in network.steps if isinstance(step, Join) for name in (*step.images, step.output)}
+    if not offsets:
+        return "its parts are cut into other pixels than the whole"
     if len(set(move.images)) != len(move.images) or joined.intersection(move.images):
-        return False
+        return "a part lies in another place already"
     by_channels = any(offset[2] for offset in offsets)
     if by_channels and any(offset[2] % params.vector for offset in offsets):
-        return False
+        return f"a part's channels begin at no multiple of {params.vector}"
     for name in move.images:
         if any(isinstance(reader, Layer) and _ties_banks(reader) for reader in network.readers(name)):
-            return False
+            return "a reader of a part needs it in certain banks"
         if by_channels and not _steps_freely(network, name, move):
-            return False
-    return True
+            return "a part is loaded, stored, or read or made together with a residual operand, pixel behind pixel"
+    return ""
 
 
 def _ties_banks(layer: Layer) -> bool:
@@ -75,11 +78,6 @@ def _steps_freely(network: Network, name: str, move: Move) -> bool:
     if not isinstance(maker, Layer) or maker.residual is not None:
         return False
     return all(
-        reader is move or (isinstance(reader, Layer) and reader.input == name and name not in _residuals(reader))
+        reader is move or (isinstance(reader, Layer) and (reader.residual is None or reader.residual.image != name))
         for reader in network.readers(name)
     )
-
-
-def _residuals(layer: Layer) -> Iterator[str]:
-    if layer.residual is not None:
-        yield layer.residual.image

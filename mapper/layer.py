@@ -238,7 +238,7 @@ class Move:
     """Bytes of images as another image, by way of `size` bytes of external memory: joined, cut, or in another layout.
 
     Each image is stored in its `stores`, and the output loaded from `load`. `operator` is the graph operator's name; None
-    for a layout that a layer wants.
+    for a layout that a layer wants. `reason` says why parts do not lie in the whole instead (`Join`).
     """
 
     operator: str | None
@@ -247,6 +247,7 @@ class Move:
     stores: tuple[Runs, ...]
     load: Runs
     size: int
+    reason: str = ""
 
     @property
     def reads(self) -> tuple[str, ...]:

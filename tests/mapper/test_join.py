@@ -75,16 +75,20 @@ def test_what_has_no_place_in_the_whole_is_moved():
         left, right = builder.conv(image, 16, 3), builder.conv(image, 16, 1)
         parts, outputs = make(builder, image, left, right)
         whole = builder.concatenate(*alike(builder, *parts), axis=3)
-        _, steps = joined(builder, builder.conv(whole, 4, 1), *outputs, params=params)
+        compilation, steps = joined(builder, builder.conv(whole, 4, 1), *outputs, params=params)
+        remarks.update(compilation.moved.values())
         return [type(step) for step in steps]
 
+    remarks: set[str] = set()
     assert kinds(lambda b, x, left, right: ((left, right), ())) == [Join]
     assert kinds(lambda b, x, left, right: ((left, left), ())) == [Move]
     assert kinds(lambda b, x, left, right: ((left, right), (right,))) == [Move]  # stored, which is done in dense pixels
     assert kinds(lambda b, x, left, right: ((b.conv(x, 12, 1), right), ())) == [Move]  # no whole vectors
     assert kinds(lambda b, x, left, right: ((b.input(1, 6, 6, 16), right), ())) == [Move]
     assert kinds(lambda b, x, left, right: ((left, b.add(right, x)), ())) == [Move]  # a residual operand has the same step
-    assert kinds(lambda b, x, left, right: ((left, right), (b.add(right, x),))) == [Move]
+    assert kinds(lambda b, x, left, right: ((left, right), (b.add(right, x),))) == [Join]
+    assert kinds(lambda b, x, left, right: ((left, right), (b.add(x, right),))) == [Move]
+    assert "through external memory: a part's channels begin at no multiple of 8" in remarks and len(remarks) == 3
 
 
 def test_a_part_joined_twice_and_a_whole_that_is_a_part():
