@@ -173,7 +173,7 @@ CATALOGUE = (
     Entry((ResizeNearestNeighbor,), ("RESIZE_NEAREST_NEIGHBOR",), ("Resize",), "any",
           "constant size",
           onnx_beyond="nearest with any rounding; half_pixel, pytorch_half_pixel, asymmetric, align_corners",
-          host=_ELEMENTS),
+          unless="it does not repeat each pixel as often as the others"),
     Entry((ResizeBilinear,), ("RESIZE_BILINEAR",), ("Resize",), _BYTES, "constant size",
           onnx_beyond="linear, with the same coordinates",
           host="its factors differ from pixel to pixel"),

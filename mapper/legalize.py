@@ -17,6 +17,7 @@ from .ir import (
     Operator,
     Prelu,
     Quantize,
+    ResizeNearestNeighbor,
     SquaredDifference,
     Sub,
     Unsupported,
@@ -155,11 +156,26 @@ class _Builder:
         self.steps.append(replace(layer, input=source, output=output, residual=residual))
 
     def _move(self, operator: MOVES) -> None:
+        if isinstance(operator, ResizeNearestNeighbor):
+            self._enlarge(operator)
+            return
         for move in moves(operator, self.graph.tensors):
             images = tuple(self._view(name, self._any_layout(name)) for name in move.images)
             output = self._define(move.output, natural_layout(self.graph.tensors[move.output].shape))
             self.outputs[move.output] = None
             self.steps.append(replace(move, images=images, output=output))
+
+    def _enlarge(self, operator: ResizeNearestNeighbor) -> None:
+        """By way of an image that is wide enough, and of another tensor's name: none of the graph."""
+        batch, height, width, channels = self.graph.tensors[operator.input].shape
+        across, down = moves(operator, self.graph.tensors)
+        source = self._view(operator.input, (batch * height, width, channels))
+        wide = batch * height, width * len(across.images), channels
+        self.images[across.output] = Image(across.output, operator.input, *wide)
+        output = self._define(operator.output, (batch * operator.size[0], operator.size[1], channels))
+        self.outputs[operator.output] = None
+        self.steps.append(replace(across, images=(source,) * len(across.images)))
+        self.steps.append(replace(down, output=output))
 
     def _any_layout(self, tensor: str) -> Layout:
         """The layout that a tensor has, or a good one to load it in."""

@@ -4,20 +4,24 @@ import math
 
 import numpy as np
 
-from .ir import Concatenation, Operator, Slice, Split, StridedSlice, Tensor
+from ..sim import operators as golden
+from .ir import Concatenation, Operator, ResizeNearestNeighbor, Slice, Split, StridedSlice, Tensor
 from .layer import WHOLE, Move, Runs
 from .lower_base import Tensors, refused
 
-__all__ = ["MOVES", "moves"]
+__all__ = ["MOVES", "enlargement", "moves"]
 
-MOVES = Concatenation | Slice | Split | StridedSlice
+MOVES = Concatenation | Slice | Split | StridedSlice | ResizeNearestNeighbor
 
 _MOST_RUNS = (1 << 16) - 1
 _MOST_BYTES = (1 << 24) - 1
 
 
 def moves(operator: MOVES, tensors: Tensors) -> tuple[Move, ...]:
-    """A move for each output; images are named by their tensors. Raises `UnsupportedError` for one that is no such runs."""
+    """The moves; images are named by their tensors, and one between two moves by its operator.
+
+    Raises `UnsupportedError` for an operator whose elements are no equal runs.
+    """
     for name in (*operator.inputs, *operator.outputs):
         if tensors[name].dtype not in ("int8", "uint8"):
             raise refused(operator, f"tensor {name!r} is {tensors[name].dtype}", "it runs on the host")
@@ -42,9 +46,13 @@ def moves(operator: MOVES, tensors: Tensors) -> tuple[Move, ...]:
             source = tensors[operator.input]
             cut = (operator.begin, operator.strides, operator.size)
             found = (_part(operator, source, tensors[operator.output], *cut),)
+        case ResizeNearestNeighbor():
+            found = _enlarged(operator, tensors)
+    sizes = {name: tensors[name].size for name in (*operator.inputs, *operator.outputs)}
     for move in found:
-        for runs, size in [(move.load, tensors[move.output].size)] + [
-            (runs, tensors[name].size) for runs, name in zip(move.stores, move.images, strict=True)
+        sizes.setdefault(move.output, move.size)
+        for runs, size in [(move.load, sizes[move.output])] + [
+            (runs, sizes[name]) for runs, name in zip(move.stores, move.images, strict=True)
         ]:
             if runs.count > _MOST_RUNS or max(size // runs.count, abs(runs.pitch)) > _MOST_BYTES:
                 raise refused(operator, f"{runs.count} runs are more than an instruction holds", "it runs on the host")
@@ -89,3 +97,32 @@ def _part(
         else:
             raise refused(operator, "its elements do not lie equally far apart", "it runs on the host")
     return Move(operator.name, (source.name,), output.name, (WHOLE,), Runs(count, pitch, offset), source.size)
+
+
+def enlargement(operator: ResizeNearestNeighbor, tensors: Tensors) -> tuple[int, int]:
+    """How often each row and each column of pixels stands in the output; `UnsupportedError` if not all equally often."""
+    factors = []
+    for axis in range(2):
+        before, after = tensors[operator.input].shape[1 + axis], operator.size[axis]
+        line = np.arange(before).reshape(1, -1, 1, 1)
+        size, options = (after, 1), (operator.align_corners, operator.half_pixel_centers)
+        found = golden.resize_nearest_neighbor(line, size=size, align_corners=options[0], half_pixel_centers=options[1])
+        if after % before or (found.ravel() != np.repeat(np.arange(before), after // before)).any():
+            raise refused(operator, f"it does not repeat each of {before} pixels as often, for {after}", "it runs on the host")
+        factors.append(after // before)
+    return factors[0], factors[1]
+
+
+def _enlarged(operator: ResizeNearestNeighbor, tensors: Tensors) -> tuple[Move, ...]:
+    """Each pixel several times, side by side; then each row of these, one below the other."""
+    rows, columns = enlargement(operator, tensors)
+    batch, height, width, channels = tensors[operator.input].shape
+    wide = columns * tensors[operator.input].size
+    line = columns * width * channels
+    between = f"{operator.name} wide"
+    across = tuple(Runs(batch * height * width, columns * channels, channels * step) for step in range(columns))
+    down = tuple(Runs(batch * height, rows * line, line * step) for step in range(rows))
+    return (
+        Move(operator.name, (operator.input,) * columns, between, across, WHOLE, wide),
+        Move(operator.name, (between,) * rows, operator.output, down, WHOLE, rows * wide),
+    )

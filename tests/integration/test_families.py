@@ -19,8 +19,8 @@ HOST = {
     "detector": set(),
     "resnet": set(),
     "unet_transposed": {"TRANSPOSE_CONV"},
-    "unet_resized": {"RESIZE_NEAREST_NEIGHBOR"},
-    "yolo": {"RESIZE_NEAREST_NEIGHBOR"},
+    "unet_resized": set(),
+    "yolo": set(),
     "efficient": {"MUL"},
     "sequence": set(),
 }

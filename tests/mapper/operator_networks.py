@@ -15,6 +15,7 @@ from tilewright.mapper.ir import (
     Prelu,
     Quantization,
     Quantize,
+    ResizeNearestNeighbor,
     Slice,
     Split,
     StridedSlice,
@@ -95,6 +96,10 @@ class OperatorBuilder(NetworkBuilder):
             name = self._tensor(shape)
             self.tensors[name] = replace(self.tensors[name], quantization=tensor.quantization)
         return names
+
+    def nearest(self, source: str, *size: int, corners: bool = False, centers: bool = False) -> str:
+        fields = {"size": size, "align_corners": corners, "half_pixel_centers": centers}
+        return self._like(source, ResizeNearestNeighbor, input=source, **fields)
 
     def slice(self, source: str, begin: tuple[int, ...], size: tuple[int, ...]) -> str:
         return self._like(source, Slice, input=source, begin=begin, size=size)

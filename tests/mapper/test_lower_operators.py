@@ -204,6 +204,26 @@ def test_slices_that_are_no_equal_runs_are_the_hosts():
     assert "equally far apart" in next(iter(compilation.host.values()))
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("factors", [(2, 2), (3, 1), (1, 4), (1, 1)])
+@pytest.mark.parametrize("batch", [1, 2])
+def test_enlarged(dtype, factors, batch):
+    builder = OperatorBuilder(19, dtype)
+    image = builder.conv(builder.input(batch, 5, 4, 3), 11, 3)
+    large = builder.nearest(image, 5 * factors[0], 4 * factors[1], centers=factors[0] == 3)
+    exact(builder, builder.conv(large, 6, 3), large)
+
+
+def test_other_sizes_are_the_hosts():
+    builder = OperatorBuilder(20)
+    image = builder.conv(builder.input(1, 5, 4, 3), 11, 3)
+    compilation = exact(builder, builder.conv(builder.nearest(image, 7, 8), 6, 3), on_host=["RESIZE_NEAREST_NEIGHBOR"])
+    assert "as often" in next(iter(compilation.host.values()))
+    builder = OperatorBuilder(20)
+    image = builder.conv(builder.input(1, 5, 4, 3), 11, 3)
+    exact(builder, builder.conv(builder.nearest(image, 10, 8, corners=True), 6, 3), on_host=["RESIZE_NEAREST_NEIGHBOR"])
+
+
 def test_little_work_stays_with_the_host():
     builder = OperatorBuilder(16)
     image = builder.mul(builder.sub(builder.input(1, 5, 5, 3), builder.constant((1,))), builder.constant((3,)))
