@@ -11,7 +11,7 @@ import click
 from ..host.driver import AcceleratorError, RefusedError
 from ..host.port import LinkError, PortError
 from ..hw.program import ProgramError
-from ..hw.synth import SynthesisError, ToolMissingError
+from ..hw.synth import FlashError, SynthesisError, ToolMissingError
 from ..hw.verilog import VerilogError
 from ..mapper.errors import ModelError, UnsupportedError
 from ..sim.interpreter import InterpreterError
@@ -68,7 +68,7 @@ def explain(error: Exception) -> CommandError | None:
             return CommandError(error.format_message())
         case UnsupportedError():
             return CommandError(f"unsupported: {error}", Status.UNSUPPORTED, [f"hint: {error.hint}"])
-        case ModelError() | ProgramError() | SynthesisError() | ToolError() | ToolMissingError() | VerilogError():
+        case FlashError() | ModelError() | ProgramError() | SynthesisError() | ToolError() | ToolMissingError() | VerilogError():
             return CommandError(str(error))
         case InterpreterError():
             return CommandError(f"mismatch: the interpreter cannot run the program: {error}", Status.MISMATCH)

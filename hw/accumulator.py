@@ -4,6 +4,8 @@ from amaranth import *
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
+from .data_register import data_register
+
 __all__ = ["WAVE", "Accumulator"]
 
 WAVE = data.StructLayout({
@@ -54,7 +56,7 @@ class Accumulator(wiring.Component):
         read_entry = Signal(range(self._depth))
         wave = Signal(WAVE)  # in step with `sums`
         entry = Signal(range(self._depth))
-        answer = Signal.like(read.data)
+        answer = Signal.like(read.data, reset_less=True)
         m.d.comb += read.addr.eq(Mux(self.wave.start, 0, following))
         m.d.sync += [
             read_wave.eq(self.wave),
@@ -71,9 +73,11 @@ class Accumulator(wiring.Component):
         adding_entry = Signal.like(entry)
         done = Signal(WAVE)
         m.d.sync += [adding.eq(wave), adding_entry.eq(entry), done.eq(adding), write.addr.eq(adding_entry)]
-        for col, (total, before, now) in enumerate(zip(self.totals, earlier, self.sums, strict=True)):
+        totals = data_register(m, self.totals, "total")
+        for col, (total, before, now) in enumerate(zip(totals, earlier, self.sums, strict=True)):
             # What does not count is cleared, a register's own way to be a multiplexer: one addition does for all.
-            first_term, second_term = Signal.like(before, name=f"earlier_{col}"), Signal.like(now, name=f"now_{col}")
+            first_term = Signal.like(before, name=f"earlier_{col}", reset_less=True)
+            second_term = Signal.like(now, name=f"now_{col}", reset_less=True)
             greater = Signal(name=f"greater_{col}")
             m.d.comb += greater.eq(before > now)
             with m.If(wave.first | (wave.maximum & ~greater)):

@@ -5,6 +5,7 @@ from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2, exact_log2
 
+from .data_register import data_register
 from .isa import Mode
 from .pe import row_layout
 from .scratchpad import Scratchpad
@@ -76,7 +77,7 @@ class Feeder(wiring.Component):
         row_bytes = word[step.sub] if len(word) > 1 else word[0]
         dense = Signal()
         m.d.comb += dense.eq((step.mode == Mode.DENSE) & step.inside[0])
-        lanes = Signal(self.lanes.shape())
+        lanes = Signal(self.lanes.shape(), reset_less=True)
         used = Signal(self._rows)
         for r in range(self._rows):
             m.d.comb += used[r].eq(r < step.rows)
@@ -86,14 +87,15 @@ class Feeder(wiring.Component):
             ]
 
         # Second cycle: taps inside the image take their pixel or byte instead.
-        m.d.sync += self.lanes.eq(lanes)
+        out = data_register(m, self.lanes, "out")
+        m.d.sync += out.eq(lanes)
         if self._groups or self._packed:
             taken, kernel_row = self._place_taps(m, step, used)
         if self._groups:
             depthwise = Signal()
             m.d.sync += depthwise.eq(step.mode == Mode.DEPTHWISE)
             for r in range(self._rows):
-                m.d.sync += [self.lanes[r].pixel.eq(depthwise & taken[r]), self.lanes[r].group.eq(kernel_row[r])]
+                m.d.sync += [out[r].pixel.eq(depthwise & taken[r]), out[r].group.eq(kernel_row[r])]
             self._delay_pixels(m, step)
         if self._packed:
             packed = Signal()
@@ -101,7 +103,7 @@ class Feeder(wiring.Component):
             windows = self._gather(m, step)
             for r in range(self._rows):
                 with m.If(packed & taken[r]):
-                    m.d.sync += self.lanes[r].data.eq(Array(window[r] for window in windows)[kernel_row[r]])
+                    m.d.sync += out[r].data.eq(Array(window[r] for window in windows)[kernel_row[r]])
         return m
 
     def _place_taps(self, m, step, used):
@@ -111,7 +113,7 @@ class Feeder(wiring.Component):
         first = Signal(signed(14))  # columns first .. limit - 1 of the kernel lie inside
         limit = Signal(signed(14))
         m.d.comb += [first.eq(-step.x), limit.eq(step.width - step.x)]
-        taken = Signal(self._rows)
+        taken = Signal(self._rows, reset_less=True)
         kernel_rows = []
         for r in range(self._rows):
             tap = Signal(7, name=f"tap_{r}")
@@ -121,7 +123,7 @@ class Feeder(wiring.Component):
             for n, multiple in enumerate(multiples[1:], start=1):
                 with m.If(tap >= multiple):
                     m.d.comb += [column.eq(tap - multiple), row.eq(n)]
-            kernel_row = Signal.like(row, name=f"kernel_row_{r}")
+            kernel_row = Signal.like(row, name=f"kernel_row_{r}", reset_less=True)
             kernel_rows.append(kernel_row)
             m.d.sync += [
                 kernel_row.eq(row),
@@ -136,8 +138,8 @@ class Feeder(wiring.Component):
         windows = []
         for p in range(self._ports):
             word = Signal(8 * vector, name=f"word_{p}")
-            former = Signal(8 * vector, name=f"former_{p}")
-            kept = Signal(8 * vector, name=f"kept_{p}")
+            former = Signal(8 * vector, name=f"former_{p}", reset_less=True)
+            kept = Signal(8 * vector, name=f"kept_{p}", reset_less=True)
             before = Signal(8 * vector, name=f"before_{p}")
             m.d.comb += [word.eq(self.words[p]), before.eq(Mux(step.fresh, former, kept))]
             with m.If(step.window):
@@ -154,7 +156,7 @@ class Feeder(wiring.Component):
                 for n in range(vector):
                     m.d.comb += turned[n].eq(Mux(bit, window[(n + (1 << level)) % vector], window[n]))
                 window = turned
-            gathered = Signal(data.ArrayLayout(8, self._rows), name=f"gathered_{p}")
+            gathered = Signal(data.ArrayLayout(8, self._rows), name=f"gathered_{p}", reset_less=True)
             m.d.sync += [gathered[r].eq(window[r]) for r in range(self._rows)]
             windows.append(gathered)
         return windows

@@ -81,7 +81,7 @@ class PassWalker(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        ins = Signal(COMPUTE)
+        ins = Signal(COMPUTE, reset_less=True)
         depthwise = (ins.mode == Mode.DEPTHWISE) if self._depthwise else C(0)
         packed = (ins.mode == Mode.PACKED) if self._packed else C(0)
         out = self.passes.payload

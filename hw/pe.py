@@ -4,6 +4,7 @@ from amaranth import *
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from .data_register import data_register
 from .multiplier import Multiplier
 
 __all__ = ["ProcessingElement", "row_layout"]
@@ -49,15 +50,22 @@ class ProcessingElement(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
+        # Without reset: what is under way moves as fast as what comes behind it, and so never meets it.
+        row = data_register(m, self.row_o, "row")
+        shift = data_register(m, self.shift_o, "shift")
+        weight = data_register(m, self.weight_o, "weight")
+        total = data_register(m, self.sum_o, "sum")
+        active = data_register(m, self.active, "active_weight")
+        taken = data_register(m, self.operand, "operand_taken")
         m.d.sync += [
-            self.row_o.eq(self.row_i),
-            self.shift_o.eq(self.shift_i),
-            self.sum_o.eq(self.sum_i + self.product),
+            row.eq(self.row_i),
+            shift.eq(self.shift_i),
+            total.eq(self.sum_i + self.product),
         ]
         with m.If(self.shift_i):
-            m.d.sync += self.weight_o.eq(self.weight_i)
+            m.d.sync += weight.eq(self.weight_i)
         with m.If(self.row_i.swap):
-            m.d.sync += self.active.eq(self.weight_o)
+            m.d.sync += active.eq(weight)
 
         operand = self.row_i.data
         if self._groups:
@@ -66,5 +74,5 @@ class ProcessingElement(wiring.Component):
             for bit in self.row_i.group:
                 buses = [Mux(bit, odd, even) for even, odd in zip(buses[::2], buses[1::2], strict=True)]
             operand = Mux(self.row_i.pixel, buses[0], operand)
-        m.d.sync += self.operand.eq(operand)
+        m.d.sync += taken.eq(operand)
         return m

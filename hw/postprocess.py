@@ -223,7 +223,7 @@ class PostProcessor(wiring.Component):
             ring.valid.eq(self.sums.valid),
             ring.block_end.eq(self.sums.block_end),
         ]
-        sums = Signal.like(self.sums.data, name="sums_1")
+        sums = Signal.like(self.sums.data, name="sums_1", reset_less=True)
         m.d.sync += sums.eq(self.sums.data)
 
         shared = {name: field(name, context[name], 1 + stage) for name, stage in RequantLane.STAGES.items()}
@@ -297,7 +297,7 @@ class PostProcessor(wiring.Component):
         # The operand leaves the queue a cycle before it is needed: the queue's memory answers late in the cycle.
         m.submodules.operands = operands = fifo.SyncFIFOBuffered(width=8 * self._cols, depth=self._depth)
         take = marks[start - 1].valid & field("operand", context.residual, start - 1)
-        operand = Signal(8 * self._cols)
+        operand = Signal(8 * self._cols, reset_less=True)
         m.d.comb += [
             operands.w_data.eq(self.residuals.data),
             operands.w_en.eq(self.residuals.valid),

@@ -9,25 +9,33 @@ __all__ = ["PRESETS", "Preset", "find_preset"]
 
 @dataclass(frozen=True, kw_only=True)
 class Preset:
-    """A board. ``device`` is a name in `hw.synth.device`, ``frequency`` the clock in MHz that place and route aims at."""
+    """A board and what is on it.
+
+    ``board`` is a name in `hw.boards.catalog`, ``device`` one in `hw.synth.device`. ``frequency`` is the clock in MHz that
+    the PLL makes and place and route aims at, ``memory_kib`` the external memory in block RAM, of the bitstream.
+    """
 
     name: str
     board: str
     device: str
     params: Parameters
     frequency: float
+    memory_kib: int
 
 
-def _preset(name: str, board: str, device: str, frequency: float, array: str, **settings: str | int) -> Preset:
+def _preset(
+    name: str, board: str, device: str, frequency: float, memory_kib: int, array: str, **settings: str | int
+) -> Preset:
     params = replace(parse_array(array), **settings)
-    return Preset(name=name, board=board, device=device, params=params, frequency=frequency)
+    return Preset(name=name, board=board, device=device, params=params, frequency=frequency, memory_kib=memory_kib)
 
 
 PRESETS = {
     preset.name: preset
     for preset in (
-        _preset("ulx3s-85f", "ULX3S 85F", "LFE5U-85F-6BG381C", 80, "16x16", target="ecp5", dsp_blocks=156),
-        _preset("ulx3s-85f-fast", "ULX3S 85F", "LFE5U-85F-6BG381C", 110, "16x8", target="ecp5", dsp_blocks=156),
+        _preset("ulx3s-85f", "ulx3s-85f", "LFE5U-85F-6BG381C", 80, 128, "16x16", target="ecp5", dsp_blocks=156),
+        _preset("ulx3s-85f-fast", "ulx3s-85f", "LFE5U-85F-6BG381C", 110, 128, "16x8", target="ecp5", dsp_blocks=156),
+        _preset("ulx3s-85f-8x8", "ulx3s-85f", "LFE5U-85F-6BG381C", 80, 192, "8x8", target="ecp5", dsp_blocks=156),
     )
 }
 

@@ -115,7 +115,7 @@ class Realigner(wiring.Component):
         lanes = max(self._input_bytes, self._output_bytes)
         lane_bits = exact_log2(lanes)
         # A ring of four words of `lanes` bytes: room for a chunk coming, one going, and what neither fits.
-        words = [Signal(8 * lanes, name=f"word_{index}") for index in range(4)]
+        words = [Signal(8 * lanes, name=f"word_{index}", reset_less=True) for index in range(4)]
         pointer_bits = lane_bits + 3  # two bits of word, one of wrap
         taken = Signal(pointer_bits)  # bytes accepted at i
         stored = Signal(pointer_bits)  # bytes in the ring
@@ -133,7 +133,7 @@ class Realigner(wiring.Component):
             self.i.ready.eq(used <= 4 * lanes - self._input_bytes),
             turn.eq(taken - self.i.p.start),
         ]
-        chunk = Signal(8 * lanes)
+        chunk = Signal(8 * lanes, reset_less=True)
         marks = Signal(lanes)
         valid = Signal()
         end = Signal(taken.shape())
@@ -165,7 +165,7 @@ class Realigner(wiring.Component):
     def _give_chunks(self, m, words, lanes, lane_bits, stored, given):
         """Pick the lanes that hold the chunk asked for, and a cycle later rotate them to where it should lie."""
         available = Signal(stored.shape())
-        window = Signal(8 * lanes)
+        window = Signal(8 * lanes, reset_less=True)
         turn = Signal(lane_bits)
         marks = Signal(self._output_bytes)
         tag = Signal(self._tag)

@@ -1,4 +1,4 @@
-"""Requantization of one channel: a 32-bit sum becomes an int8 value, one per cycle."""
+"""Requantization of one channel: a 32-bit sum becomes an int8 value, one per cycle. No reset touches it."""
 
 import itertools
 
@@ -6,6 +6,7 @@ from amaranth import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from .data_register import data_register
 from .isa import Rounding
 from .multiplier_target import wide_multiplier
 
@@ -47,10 +48,10 @@ class SaturatingShift(wiring.Component):
             above = above | beyond[low : None if step == steps[-1] else low + 8].any()
             m.d.comb += overflows[step].eq(above)
 
-        window = Signal(window_bits)
-        window_sign = Signal()
-        window_overflow = Signal()
-        fine = Signal(3)
+        window = Signal(window_bits, reset_less=True)
+        window_sign = Signal(reset_less=True)
+        window_overflow = Signal(reset_less=True)
+        fine = Signal(3, reset_less=True)
         m.d.sync += [
             window_sign.eq(sign),
             window_overflow.eq(overflows.bit_select(self.amount[3:], 1)),
@@ -66,10 +67,11 @@ class SaturatingShift(wiring.Component):
         m.d.comb += different.eq(window[result_bits - 1 :] ^ window_sign.replicate(8))
         for step in range(8):
             m.d.comb += saturates[step].eq(different[step:].any())
+        result = data_register(m, self.result, "shifted")
         with m.If(window_overflow | saturates.bit_select(fine, 1)):
-            m.d.sync += self.result.eq(Cat((~window_sign).replicate(result_bits - 1), window_sign))
+            m.d.sync += result.eq(Cat((~window_sign).replicate(result_bits - 1), window_sign))
         with m.Else():
-            m.d.sync += self.result.eq(window.bit_select(fine, result_bits))
+            m.d.sync += result.eq(window.bit_select(fine, result_bits))
         return m
 
 
@@ -127,8 +129,8 @@ class RequantLane(wiring.Component):
         # result cut at bit s. Double rounding needs no more than that and, for s > 31, 2**30 added or subtracted here,
         # by the sign: (y + 2**(s - 32) - (y < 0)) >> (s - 31) is (p + 2**30 - (y < 0) * 2**31 + 2**(s - 1)) >> s, and
         # for -2**30 <= p < 0, where y is 0, both signs give 0.
-        outer = Signal(signed(64))
-        inner = Signal(signed(33))
+        outer = Signal(signed(64), reset_less=True)
+        inner = Signal(signed(33), reset_less=True)
         doubles = (self.rounding == Rounding.DOUBLE) & shift[1][5]
         m.d.sync += [
             outer.eq(Cat(low[:30], Cat(low[30:], high).as_signed() + Cat(doubles, doubles & negative[1]).as_signed())),
@@ -136,7 +138,7 @@ class RequantLane(wiring.Component):
         ]
 
         # Cycle 3.
-        product = Signal(signed(64))
+        product = Signal(signed(64), reset_less=True)
         m.d.sync += product.eq(Cat(outer[:16], outer[16:].as_signed() + inner))
 
         # Cycles 4 and 5: a bit more than the result, for the half. Beyond -256..255 every zero point leads out of int8.
@@ -147,23 +149,24 @@ class RequantLane(wiring.Component):
         ]
 
         # Cycle 6: half and zero point in one addition.
-        doubled = Signal(signed(11))
+        doubled = Signal(signed(11), reset_less=True)
         m.d.sync += doubled.eq(shifter.result + Cat(Const(1, 1), self.zero_point).as_signed())
         rounded = doubled >> 1
 
         # Cycle 7.
+        result = data_register(m, self.result, "clamped")
         with m.If(rounded < self.minimum):
-            m.d.sync += self.result.eq(self.minimum)
+            m.d.sync += result.eq(self.minimum)
         with m.Elif(rounded > self.maximum):
-            m.d.sync += self.result.eq(self.maximum)
+            m.d.sync += result.eq(self.maximum)
         with m.Else():
-            m.d.sync += self.result.eq(rounded)
+            m.d.sync += result.eq(rounded)
         return m
 
     @staticmethod
     def _delay(m: Module, name: str, value: Value, cycles: int) -> list[Signal]:
         """``value`` one, two, ... ``cycles`` cycles later."""
-        stages = [Signal(len(value), name=f"{name}_{cycle}") for cycle in range(1, cycles + 1)]
+        stages = [Signal(len(value), name=f"{name}_{cycle}", reset_less=True) for cycle in range(1, cycles + 1)]
         for stage, previous in zip(stages, [value, *stages], strict=False):
             m.d.sync += stage.eq(previous)
         return stages

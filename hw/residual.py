@@ -1,9 +1,10 @@
-"""Residual addition of one channel: two table look-ups, a sum and a shift, one value per cycle."""
+"""Residual addition of one channel: two table look-ups, a sum and a shift, one value per cycle. No reset touches it."""
 
 from amaranth import *
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
+from .data_register import data_register
 from .isa import TABLE_ENTRIES
 from .requant import SaturatingShift
 
@@ -52,7 +53,7 @@ class ResidualLane(wiring.Component):
             table = memory.Memory(shape=signed(28), depth=TABLE_ENTRIES, init=[])
             m.submodules[f"table_{name}"] = table
             write, read = table.write_port(), table.read_port()
-            term = Signal(signed(28), name=f"term_{name}")
+            term = Signal(signed(28), name=f"term_{name}", reset_less=True)
             m.d.comb += [
                 write.addr.eq(self.entry.index),
                 write.data.eq(self.entry[name]),
@@ -64,11 +65,11 @@ class ResidualLane(wiring.Component):
             terms.append(term)
 
         # Cycle 2.
-        sum_ = Signal(signed(29), name="sum")
+        sum_ = Signal(signed(29), name="sum", reset_less=True)
         m.d.sync += sum_.eq(terms[0] + terms[1])
 
         # Cycle 3.
-        total = Signal(signed(30))
+        total = Signal(signed(30), reset_less=True)
         m.d.sync += total.eq(sum_ + Mux(sum_[-1], self.offset_below, self.offset))
 
         # Cycles 4 and 5. Beyond -256..255 every zero point leads out of int8.
@@ -79,21 +80,22 @@ class ResidualLane(wiring.Component):
         ]
 
         # Cycle 6.
-        shifted = Signal(signed(10))
+        shifted = Signal(signed(10), reset_less=True)
         m.d.sync += shifted.eq(shifter.result + self.zero_point)
 
         # Cycle 7.
         passed = self.value
         for cycle in range(1, self.LATENCY):
-            stage = Signal(signed(8), name=f"value_{cycle}")
+            stage = Signal(signed(8), name=f"value_{cycle}", reset_less=True)
             m.d.sync += stage.eq(passed)
             passed = stage
+        result = data_register(m, self.result, "clamped")
         with m.If(~self.residual):
-            m.d.sync += self.result.eq(passed)
+            m.d.sync += result.eq(passed)
         with m.Elif(shifted < self.minimum):
-            m.d.sync += self.result.eq(self.minimum)
+            m.d.sync += result.eq(self.minimum)
         with m.Elif(shifted > self.maximum):
-            m.d.sync += self.result.eq(self.maximum)
+            m.d.sync += result.eq(self.maximum)
         with m.Else():
-            m.d.sync += self.result.eq(shifted)
+            m.d.sync += result.eq(shifted)
         return m

@@ -5,6 +5,7 @@ from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
+from .data_register import data_register
 from .params import BANKS
 
 __all__ = ["READ_PORTS", "Scratchpad", "place_layout", "write_layout"]
@@ -89,9 +90,10 @@ class Scratchpad(wiring.Component):
                     m.d.comb += write.en.eq(~C(0, self._units))
 
         answers = Array(read.data for read in read_ports)
-        for port, word in zip(self.ports, self.words, strict=True):
+        for n, (port, word) in enumerate(zip(self.ports, self.words, strict=True)):
             bank = Signal.like(port.place.bank)
-            m.d.sync += [bank.eq(port.place.bank), word.eq(answers[bank])]
+            register = data_register(m, word, f"word_{n}")
+            m.d.sync += [bank.eq(port.place.bank), register.eq(answers[bank])]
         read_bank = Signal(range(BANKS))
         m.d.sync += read_bank.eq(self.reads.payload.bank)
         m.d.comb += self.read_data.eq(answers[read_bank])

@@ -28,7 +28,10 @@ class Delay(wiring.Component):
 
 
 class Skew(wiring.Component):
-    """Delays lane n of ``lanes`` by n cycles, or by ``lanes`` - 1 - n with ``falling`` (which undoes the other)."""
+    """Delays lane n of ``lanes`` by n cycles, or by ``lanes`` - 1 - n with ``falling`` (which undoes the other).
+
+    No reset touches it.
+    """
 
     def __init__(self, shape, lanes: int, *, falling: bool = False):
         self._shape = shape
@@ -43,7 +46,7 @@ class Skew(wiring.Component):
             cycles = self._lanes - 1 - lane if self._falling else lane
             stage = self.i[lane]
             for n in range(cycles):
-                delayed = Signal(self._shape, name=f"lane_{lane}_{n}")
+                delayed = Signal(self._shape, name=f"lane_{lane}_{n}", reset_less=True)
                 m.d.sync += delayed.eq(stage)
                 stage = delayed
             m.d.comb += self.o[lane].eq(stage)

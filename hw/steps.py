@@ -50,7 +50,7 @@ class StepWalker(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        now = Signal(PASS)
+        now = Signal(PASS, reset_less=True)
         running = Signal()
         first_step = Signal()
         rows_left = Signal(12)  # after this one

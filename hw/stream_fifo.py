@@ -4,6 +4,8 @@ from amaranth import *
 from amaranth.lib import fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from .data_register import data_register
+
 __all__ = ["StreamFIFO", "StreamRegister"]
 
 
@@ -51,7 +53,8 @@ class StreamRegister(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
+        payload = data_register(m, self.o.payload, "payload")
         m.d.comb += self.i.ready.eq(~self.o.valid | self.o.ready)
         with m.If(self.i.ready):
-            m.d.sync += [self.o.valid.eq(self.i.valid), self.o.payload.eq(self.i.payload)]
+            m.d.sync += [self.o.valid.eq(self.i.valid), payload.eq(self.i.payload)]
         return m

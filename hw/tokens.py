@@ -4,6 +4,8 @@ from amaranth import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from .data_register import data_register
+
 __all__ = ["COUNTS", "TOKENS", "TokenCounts", "TokenGate", "missing_tokens"]
 
 COUNTS = data.StructLayout({"load": 16, "compute": 16, "store": 16})
@@ -58,6 +60,7 @@ class TokenGate(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         missing = Signal(TOKENS)
+        instruction = data_register(m, self.o.payload, "instruction")
         m.d.comb += [
             missing.eq(missing_tokens(self.counts, self.o.payload)),
             self.waiting.eq(Mux(self.busy, missing, 0)),
@@ -65,5 +68,5 @@ class TokenGate(wiring.Component):
             self.i.ready.eq(~self.busy | (self.o.valid & self.o.ready)),
         ]
         with m.If(self.i.ready):
-            m.d.sync += [self.busy.eq(self.i.valid), self.o.payload.eq(self.i.payload)]
+            m.d.sync += [self.busy.eq(self.i.valid), instruction.eq(self.i.payload)]
         return m

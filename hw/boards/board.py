@@ -84,7 +84,7 @@ class BoardTop(wiring.Component):
 class Board:
     """A board with a serial line. ``pins`` has one for each port of `BoardTop`.
 
-    ``constraints`` writes pins and the oscillator's frequency as the tool wants them.
+    ``constraints`` writes pins and the oscillator's frequency as the tool wants them; ``loader`` is openFPGALoader's name for it.
     """
 
     name: str
@@ -92,6 +92,7 @@ class Board:
     pins: Mapping[str, Pin]
     pll: Callable[[int, int], PLL]
     write_constraints: Callable[[Mapping[str, Pin], int], str]
+    loader: str
 
     def verilog(self, params: Parameters, memory_kib: int, clock_hz: int, baud: int) -> str:
         """The whole board as module `TOP`, with a clock of at most ``clock_hz``, as near as the PLL gets to it.

@@ -22,7 +22,9 @@ def _board(name: str, platform) -> Board:
         "busy": pin_of(platform, "rgb_led", 0, "g"),
         "error": pin_of(platform, "rgb_led", 0, "r"),
     }
-    return Board(name=name, clock_hz=clock_of(platform), pins=pins, pll=ecp5_pll, write_constraints=write_lpf)
+    return Board(
+        name=name, clock_hz=clock_of(platform), pins=pins, pll=ecp5_pll, write_constraints=write_lpf, loader="orangeCrab"
+    )
 
 
 ORANGECRAB_25F = _board("orangecrab-25f", OrangeCrabR0_2_25FPlatform())

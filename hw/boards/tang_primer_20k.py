@@ -17,7 +17,9 @@ def _board(name: str, platform) -> Board:
         "busy": pin_of(platform, "led", 0),
         "error": pin_of(platform, "led", 1),
     }
-    return Board(name=name, clock_hz=clock_of(platform), pins=pins, pll=gowin_pll, write_constraints=write_cst)
+    return Board(
+        name=name, clock_hz=clock_of(platform), pins=pins, pll=gowin_pll, write_constraints=write_cst, loader="tangprimer20k"
+    )
 
 
 TANG_PRIMER_20K = _board("tang-primer-20k", TangPrimer20kDockPlatform())

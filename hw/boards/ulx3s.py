@@ -17,7 +17,7 @@ def _board(name: str, platform) -> Board:
         "busy": pin_of(platform, "led", 0),
         "error": pin_of(platform, "led", 1),
     }
-    return Board(name=name, clock_hz=clock_of(platform), pins=pins, pll=ecp5_pll, write_constraints=write_lpf)
+    return Board(name=name, clock_hz=clock_of(platform), pins=pins, pll=ecp5_pll, write_constraints=write_lpf, loader="ulx3s")
 
 
 ULX3S_25F = _board("ulx3s-25f", ULX3S_25F_Platform())

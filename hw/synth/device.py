@@ -12,8 +12,8 @@ class Device:
     ``synthesize`` is a Yosys command: products stay out of blocks unless the design itself puts them there, and memories
     get no logic for reading what is being written, because nothing looks at such a word. ``place`` and ``pack`` are tool
     and options, in which ``{netlist}``, ``{constraints}``, ``{routed}`` and ``{bitstream}`` stand for files. ``cells`` are
-    the names, in nextpnr's report, of the cells to count: ``lut4``, ``ff``, ``dsp``, ``bram``. ``untimed`` says what
-    nextpnr's frequency leaves out.
+    the names, in nextpnr's report, of the cells to count: ``lut4``, ``ff``, ``dsp``, ``bram``; ``luts`` says how many LUTs
+    each cell of Yosys's netlist takes that has any. ``untimed`` says what nextpnr's frequency leaves out.
     """
 
     name: str
@@ -24,6 +24,7 @@ class Device:
     constraints_suffix: str
     bitstream_suffix: str
     cells: dict[str, tuple[str, ...]]
+    luts: dict[str, int]
     untimed: str = ""
 
     @property
@@ -45,6 +46,7 @@ def _ecp5(name: str, size: str, package: str, speed: int) -> Device:
         constraints_suffix=".lpf",
         bitstream_suffix=".bit",
         cells={"lut4": ("TRELLIS_COMB",), "ff": ("TRELLIS_FF",), "dsp": ("MULT18X18D",), "bram": ("DP16KD",)},
+        luts={"LUT4": 1, "CCU2C": 2, "TRELLIS_DPR16X4": 6},
         untimed="the path inside a MULT18X18D from its operand to its product registers",
     )  # fmt: skip
 
@@ -66,6 +68,7 @@ DEVICES = {
             constraints_suffix=".pcf",
             bitstream_suffix=".bin",
             cells={"lut4": ("ICESTORM_LC",), "ff": (), "dsp": ("ICESTORM_DSP",), "bram": ("ICESTORM_RAM", "ICESTORM_SPRAM")},
+            luts={"SB_LUT4": 1},
         ),
         Device(
             name="GW2A-LV18PG256C8/I7",
@@ -81,6 +84,7 @@ DEVICES = {
             cells={
                 "lut4": ("LUT4", "ALU"), "ff": ("DFF",), "dsp": ("MULT9X9", "MULT18X18"), "bram": ("BSRAM",),
             },
+            luts={"LUT1": 1, "LUT2": 1, "LUT3": 1, "LUT4": 1, "ALU": 1},
             untimed="every path through a DSP block: its delays are not in the tool's model",
         ),
     )

