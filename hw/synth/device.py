@@ -55,6 +55,7 @@ DEVICES = {
     device.name: device
     for device in (
         _ecp5("LFE5U-85F-6BG381C", "85k", "CABGA381", 6),
+        _ecp5("LFE5U-25F-6BG381C", "25k", "CABGA381", 6),
         _ecp5("LFE5U-25F-8MG285C", "25k", "CSFBGA285", 8),
         Device(
             name="iCE40UP5K-SG48",
