@@ -47,7 +47,9 @@ kws 0.324 ms on ZedBoard.
 
 
 def build(name: str) -> None:
-    """Run `tilewright synth`; a clock that is missed leaves a report without a bitstream."""
+    """Run `tilewright synth`; a clock that is missed leaves a report without a bitstream. Exits for an unknown name."""
+    if name not in PRESETS:
+        raise SystemExit(f"error: {name!r} is not one of {', '.join(PRESETS)}")
     report = FOLDER / name / "report.json"
     command = f"tilewright synth --board {name}"
     if report.is_file():
@@ -75,7 +77,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Bitstreams and their table.")
     parser.add_argument("boards", nargs="*", metavar="BOARD", help=f"to build: {', '.join(PRESETS)}")
     for name in parser.parse_args().boards:
-        build(find_preset(name).name)
+        build(name)
     reports = [json.loads(path.read_text()) for path in sorted(FOLDER.glob("*/report.json"))]
     table = [["board", "device", "array", *area_table(reports[0])[0], "bitstream"]] if reports else []
     for report in reports:

@@ -9,7 +9,6 @@ from .data_register import data_register
 from .isa import Mode
 from .pe import row_layout
 from .scratchpad import Scratchpad
-from .skew import Delay
 
 __all__ = ["LEAD_LIMIT", "Feeder", "step_layout"]
 
@@ -67,9 +66,9 @@ class Feeder(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.read_delay = read_delay = Delay(self.step.shape(), Scratchpad.LATENCY)
-        m.d.comb += read_delay.i.eq(self.step)
-        step = read_delay.o
+        # While the memory reads, what depends on the step alone is worked out: `asked` is a cycle ahead of the words.
+        asked, step = (Signal.like(self.step, name=name) for name in ("asked", "answered"))
+        m.d.sync += [asked.eq(self.step), step.eq(asked)]
 
         # First cycle: a datum for each row, in dense mode; otherwise the pad that stands in for taps outside the image.
         blocks = data.ArrayLayout(data.ArrayLayout(signed(8), self._rows), self._vector // self._rows)
@@ -90,51 +89,72 @@ class Feeder(wiring.Component):
         out = data_register(m, self.lanes, "out")
         m.d.sync += out.eq(lanes)
         if self._groups or self._packed:
-            taken, kernel_row = self._place_taps(m, step, used)
+            taken, kernel_row = self._place_taps(m, asked, step, used)
         if self._groups:
             depthwise = Signal()
             m.d.sync += depthwise.eq(step.mode == Mode.DEPTHWISE)
             for r in range(self._rows):
                 m.d.sync += [out[r].pixel.eq(depthwise & taken[r]), out[r].group.eq(kernel_row[r])]
-            self._delay_pixels(m, step)
+            self._delay_pixels(m, asked, step)
         if self._packed:
             packed = Signal()
             m.d.sync += packed.eq(step.mode == Mode.PACKED)
-            windows = self._gather(m, step)
+            windows = self._gather(m, asked, step)
             for r in range(self._rows):
                 with m.If(packed & taken[r]):
                     m.d.sync += out[r].data.eq(Array(window[r] for window in windows)[kernel_row[r]])
         return m
 
-    def _place_taps(self, m, step, used):
-        """For each array row, a cycle later: whether its tap lies inside the image, and its kernel row in the pass."""
-        multiples = [Signal(8, name=f"multiple_{n}") for n in range(self._ports)]
-        m.d.comb += [multiple.eq(n * step.group) for n, multiple in enumerate(multiples)]
-        first = Signal(signed(14))  # columns first .. limit - 1 of the kernel lie inside
-        limit = Signal(signed(14))
-        m.d.comb += [first.eq(-step.x), limit.eq(step.width - step.x)]
+    def _place_taps(self, m, asked, step, used):
+        """For each array row, a cycle after ``step``: whether its tap lies inside the image, and its kernel row in the pass.
+
+        ``asked`` is a cycle ahead of ``step``.
+        """
+        multiples = [Signal(8, name=f"multiple_{n}", reset_less=True) for n in range(self._ports)]
+        m.d.sync += [multiple.eq(n * self.step.group) for n, multiple in enumerate(multiples)]
+        first = Signal(signed(14), reset_less=True)  # columns first .. limit - 1 of the kernel lie inside
+        limit = Signal(signed(14), reset_less=True)
+        m.d.sync += [first.eq(-self.step.x), limit.eq(self.step.width - self.step.x)]
+        first_column, limit_column = self._column(m, "first", first), self._column(m, "limit", limit)
         taken = Signal(self._rows, reset_less=True)
         kernel_rows = []
         for r in range(self._rows):
             tap = Signal(7, name=f"tap_{r}")
-            column = Signal(7, name=f"column_{r}")
-            row = Signal(range(self._ports), name=f"row_{r}")
-            m.d.comb += [tap.eq(step.skip + r), column.eq(tap)]
+            column = Signal(7, name=f"column_{r}", reset_less=True)
+            row = Signal(range(self._ports), name=f"row_{r}", reset_less=True)
+            m.d.comb += tap.eq(asked.skip + r)
+            m.d.sync += [column.eq(tap), row.eq(0)]
             for n, multiple in enumerate(multiples[1:], start=1):
                 with m.If(tap >= multiple):
-                    m.d.comb += [column.eq(tap - multiple), row.eq(n)]
+                    m.d.sync += [column.eq(tap - multiple), row.eq(n)]
             kernel_row = Signal.like(row, name=f"kernel_row_{r}", reset_less=True)
             kernel_rows.append(kernel_row)
             m.d.sync += [
                 kernel_row.eq(row),
-                taken[r].eq(used[r] & (column >= first) & (column < limit) & step.inside.bit_select(row, 1)),
+                taken[r].eq(used[r] & (column >= first_column) & (column < limit_column) & step.inside.bit_select(row, 1)),
             ]
         return taken, kernel_rows
 
-    def _gather(self, m, step):
-        """For each port, a cycle later: the bytes from its row's window, so that each stands where its array row is."""
+    @staticmethod
+    def _column(m, name, bound):
+        """``bound`` a cycle later, in the range of a column; the last value, which no column reaches, is for all beyond."""
+        column = Signal(7, name=f"{name}_column", reset_less=True)
+        m.d.sync += column.eq(bound)
+        with m.If(bound < 0):
+            m.d.sync += column.eq(0)
+        with m.Elif(bound[7:].any()):
+            m.d.sync += column.eq(~0)
+        return column
+
+    def _gather(self, m, asked, step):
+        """For each port, a cycle after ``step``: the bytes from its row's window, so that each stands where its array row is.
+
+        ``asked`` is a cycle ahead of ``step``.
+        """
         vector = self._vector
-        offset = step.x[: exact_log2(vector)]
+        offset = asked.x[: exact_log2(vector)]
+        recent = Signal(vector, reset_less=True)  # bytes of the word that was read, not of the one before
+        m.d.sync += [recent[n].eq((offset == 0) | (n < offset)) for n in range(vector)]
         windows = []
         for p in range(self._ports):
             word = Signal(8 * vector, name=f"word_{p}")
@@ -147,10 +167,10 @@ class Feeder(wiring.Component):
 
             window = Signal(data.ArrayLayout(8, vector), name=f"window_{p}")
             for n in range(vector):
-                source = Mux((offset == 0) | (n < offset), word.word_select(n, 8), before.word_select(n, 8))
+                source = Mux(recent[n], word.word_select(n, 8), before.word_select(n, 8))
                 m.d.comb += window[n].eq(source)
-            distance = Signal(exact_log2(vector), name=f"distance_{p}")
-            m.d.comb += distance.eq(step.x + step.skip - p * step.group)
+            distance = Signal(exact_log2(vector), name=f"distance_{p}", reset_less=True)
+            m.d.sync += distance.eq(asked.x + asked.skip - p * asked.group)
             for level, bit in enumerate(distance):
                 turned = Signal.like(window, name=f"turned_{p}_{level}")
                 for n in range(vector):
@@ -161,7 +181,7 @@ class Feeder(wiring.Component):
             windows.append(gathered)
         return windows
 
-    def _delay_pixels(self, m, step):
+    def _delay_pixels(self, m, asked, step):
         """One ring per pixel bus: a pixel is written to the place that is read when its cycle has come."""
         depth = 1 << ceil_log2(LEAD_LIMIT + self._rows + 1)
         now = Signal(range(depth))
@@ -173,11 +193,16 @@ class Feeder(wiring.Component):
             write = ring.write_port()
             read = ring.read_port()
             word = data.View(data.ArrayLayout(block, blocks), self.words[group])
-            distance = step.lead + group * step.group
+            place = Signal(range(depth), name=f"place_{group}", reset_less=True)
+            wanted = Signal(name=f"wanted_{group}")
+            m.d.sync += [
+                place.eq(now + 2 + asked.lead + group * asked.group),
+                wanted.eq((asked.mode == Mode.DEPTHWISE) & asked.pixel & asked.inside[group] & (group < asked.groups)),
+            ]
             m.d.comb += [
-                write.addr.eq(now + distance + 1),
+                write.addr.eq(place),
                 write.data.eq(word[step.sub] if blocks > 1 else word[0]),
-                write.en.eq((step.mode == Mode.DEPTHWISE) & step.pixel & step.inside[group] & (group < step.groups)),
+                write.en.eq(wanted),
                 read.addr.eq(now),
                 read.en.eq(1),
                 self.pixels[group].eq(read.data),

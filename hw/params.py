@@ -29,8 +29,8 @@ class Parameters:
     ``residual`` the tables that add a second operand, ``pooling`` the pools behind other layers, in the same pass.
 
     ``target`` is the device family whose multipliers are used, ``dsp_blocks`` how many multiplier blocks (MULT18X18D,
-    SB_MAC16 or MULT18X18) there are for them: the post-processor's lanes come first (not on iCE40), then as many processing
-    elements as possible; the others multiply in logic. Neither changes a cycle or a result, nor the fingerprint.
+    SB_MAC16 or MULT18X18) there are for them: the post-processor's lanes and pools come first (not on iCE40), then as many
+    processing elements as possible; the others multiply in logic. Neither changes a cycle or a result, nor the fingerprint.
 
     Raises ``ValueError`` naming the field, the value and the legal range.
     """
@@ -71,11 +71,11 @@ class Parameters:
         if self.target == "generic" and blocks:
             raise ValueError(f"dsp_blocks: {blocks} with target generic, which has none")
         if blocks < lanes:
-            raise ValueError(f"dsp_blocks: {blocks} is less than the {lanes} that {self.cols} lanes take")
+            raise ValueError(f"dsp_blocks: {blocks} is less than the {lanes} that {self.cols} lanes and pools take")
 
     @property
     def _lane_blocks(self) -> int:
-        return _WIDE_PRODUCTS * self.cols if self.target in ("ecp5", "gowin") else 0
+        return _WIDE_PRODUCTS * self.cols + self.pooling if self.target in ("ecp5", "gowin") else 0
 
     @property
     def array_blocks(self) -> int:

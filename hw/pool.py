@@ -11,6 +11,7 @@ from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from .isa import COMPUTE, POOL_COLUMNS, POOL_PIXELS, POOL_SHIFT, Pool
+from .multiplier_target import wide_multiplier
 
 __all__ = ["POOL_FACTOR", "POOL_WINDOW", "Pooling"]
 
@@ -107,7 +108,8 @@ class PoolLane(wiring.Component):
 
     With ``stepping``, ``step`` says what to do with it. ``shift`` takes ``following``, the next column's partial result,
     ``clear`` leaves 0; with ``pass_partial`` the partial result itself is the ``result``. ``line`` is the memory's
-    partial maximum. A maximum is the low byte of ``partial``; it leaves the other bits as they are.
+    partial maximum. A maximum is the low byte of ``partial``; it leaves the other bits as they are. ``coming`` is a sum's
+    ``partial`` of the next cycle.
     """
 
     value: In(signed(8))
@@ -120,16 +122,16 @@ class PoolLane(wiring.Component):
     pass_partial: In(1)
 
     partial: Out(_PARTIAL)
+    coming: Out(_PARTIAL)
     result: Out(signed(8))
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         largest = self.partial[:8].as_signed()
         m.d.comb += self.result.eq(Mux((self.step.first | (self.value > largest)) & ~self.pass_partial, self.value, largest))
-        with m.If(self.shift):
-            m.d.sync += self.partial.eq(self.following)
-        with m.Elif(self.stepping & self.step.sum):
-            m.d.sync += self.partial.eq(self.partial + self.value)
+        m.d.comb += self.coming.eq(Mux(self.shift, self.following, self.partial + self.value))
+        with m.If(self.shift | (self.stepping & self.step.sum)):
+            m.d.sync += self.partial.eq(self.coming)
         with m.Elif(self.stepping):
             m.d.sync += self.partial[:8].eq(Mux(self.step.fetch, self.line, self.result))
         with m.If(self.clear):
@@ -147,12 +149,14 @@ class Pooling(wiring.Component):
     the row of windows is done. ``results`` are to be written in a cycle of ``result_valid``; ``done`` with an instruction's
     last one.
 
-    A mean is written ``mean_latency(cols)`` cycles after the last value of its sum would be. Until then no other value may come:
-    ``fault`` says that one did. Windows of a maximum fill the rows and columns of results; those of one column have one row.
+    The multiplier is in a block of ``target``. A mean is written ``mean_latency(cols)`` cycles after the last value of its
+    sum would be. Until then no other value may come: ``fault`` says that one did. Windows of a maximum fill the rows and
+    columns of results; those of one column have one row.
     """
 
-    def __init__(self, cols: int) -> None:
+    def __init__(self, cols: int, *, target: str = "generic") -> None:
         self._cols = cols
+        self._target = target
         super().__init__({
             "valid": In(1),
             "first": In(1),
@@ -210,13 +214,15 @@ class Pooling(wiring.Component):
         dividing = left != 0
         writing = left == 1
         instruction_end = Signal()
-        factor = Signal.like(self.factor)
-        product = Signal(signed(_PARTIAL.width + len(factor.pool_multiplier) + 1))
+        factor, coming_factor = Signal.like(self.factor), Signal.like(self.factor)
+        m.submodules.multiplier = multiplier = wide_multiplier(self._target, _PARTIAL.width, len(factor.pool_multiplier) + 1)
         mean = Signal(signed(8))
-        twice = ((product >> (POOL_SHIFT - 1)) >> factor.pool_shift)[:9].as_signed()
-        m.d.comb += mean.eq((twice + 1) >> 1)
+        twice = ((multiplier.product[0] >> (POOL_SHIFT - 1)) >> factor.pool_shift)[:9].as_signed()
+        m.d.comb += [mean.eq((twice + 1) >> 1), coming_factor.eq(factor)]
+        m.d.sync += factor.eq(coming_factor)
         with m.If(walker.stepping & step.last_of_sum):
-            m.d.sync += [left.eq(self._cols + 2), factor.eq(self.factor), instruction_end.eq(end)]
+            m.d.comb += coming_factor.eq(self.factor)
+            m.d.sync += [left.eq(self._cols + 2), instruction_end.eq(end)]
         with m.Elif(dividing):
             m.d.sync += left.eq(left - 1)
 
@@ -237,7 +243,8 @@ class Pooling(wiring.Component):
         for lower, upper in pairwise(lanes):
             m.d.comb += lower.following.eq(upper.partial)
         m.d.comb += lanes[-1].following.eq(mean)
-        m.d.sync += product.eq(lanes[0].partial * factor.pool_multiplier)
+        # The multiplier's own registers hold the operands in the cycle in which `partial` and `factor` do.
+        m.d.comb += [multiplier.a[0].eq(lanes[0].coming), multiplier.b[0].eq(coming_factor.pool_multiplier)]
 
         m.d.comb += [
             self.result_valid.eq((walker.stepping & step.write) | writing),

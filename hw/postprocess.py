@@ -127,7 +127,7 @@ class PostProcessor(wiring.Component):
     ``vector`` is the bytes of a scratchpad word, ``units`` its units; ``cols`` is a word or a unit. ``address_bits`` is
     the width of a word address. ``residual`` builds the residual tables; without it there are no ports
     ``tables`` and ``residuals``. ``pooling`` builds the pools. ``depth`` is how many residual vectors can wait for their results,
-    ``target`` whose multipliers the lanes have.
+    ``target`` whose multipliers lanes and pool have.
 
     - ``contexts``: one per instruction, in order, at least a cycle before its first sum; ``CONTEXTS`` fit.
     - ``constants``: the last vector of a block at least a cycle before the block's first sum; ``RING_BLOCKS`` fit.
@@ -254,7 +254,7 @@ class PostProcessor(wiring.Component):
         for name in WriteWalker.FIELDS:
             m.d.comb += getattr(walker, name).eq(field(name, context[name], latency - 1))
         if self._pooling:
-            m.submodules.pooling = pooling = Pooling(self._cols)
+            m.submodules.pooling = pooling = Pooling(self._cols, target=self._target)
             m.d.comb += [
                 pooling.valid.eq(walk.valid),
                 pooling.first.eq(walk.first),

@@ -13,7 +13,7 @@ EIGHT = parse_array("8x8")
     [
         ({"target": "spartan"}, "target: 'spartan' is not one of generic, ecp5, ice40, gowin"),
         ({"dsp_blocks": 3}, "dsp_blocks: 3 with target generic, which has none"),
-        ({"target": "ecp5", "dsp_blocks": 31}, "dsp_blocks: 31 is less than the 32 that 8 lanes take"),
+        ({"target": "ecp5", "dsp_blocks": 31}, "dsp_blocks: 31 is less than the 33 that 8 lanes and pools take"),
         ({"target": "ecp5", "dsp_blocks": -1}, "dsp_blocks: -1 is not 0 to 4096"),
         ({"target": "ecp5", "dsp_blocks": True}, "dsp_blocks: True is not 0 to 4096"),
     ],
@@ -38,8 +38,8 @@ def test_json() -> None:
 
 @pytest.mark.parametrize(
     ("target", "dsp_blocks", "products"),
-    [("generic", 0, 0), ("ecp5", 32, 0), ("ecp5", 40, 8), ("ecp5", 156, 64), ("ice40", 8, 16), ("gowin", 48, 32)],
+    [("generic", 0, 0), ("ecp5", 33, 0), ("ecp5", 41, 8), ("ecp5", 156, 64), ("ice40", 8, 16), ("gowin", 48, 30)],
 )
 def test_products_in_blocks(target: str, dsp_blocks: int, products: int) -> None:
-    """ECP5 has one 8 x 8 bit product in a block, the others two; a lane takes four blocks, and none on iCE40."""
+    """ECP5 has one 8 x 8 bit product in a block, the others two; lanes take four blocks each, pools one, and none on iCE40."""
     assert replace(EIGHT, target=target, dsp_blocks=dsp_blocks).array_blocks == products
