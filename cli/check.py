@@ -57,7 +57,7 @@ def check_command(model: str, reference: bool, cases_path: Path | None, json_pat
     try:
         rows = survey(opened) if refused and isinstance(opened, Graph) else _judge(opened)
     except UnsupportedError as error:
-        rows, refused = _survey(opened) if isinstance(opened, Graph) else [], [error]
+        rows, refused = survey(opened) if isinstance(opened, Graph) else [], [error]
     report |= {"runs": not refused, "unsupported": [_refusal(error) for error in refused], "layers": rows, "notes": notes}
     if reference and not _refusals(opened):
         report["reference"] = measure(Path(model), cases_path)

@@ -102,6 +102,8 @@ def verify_operator(operator: Operator, tensors: Mapping[str, Tensor]) -> None:
         if tensors[name].shape != shape:
             raise ValueError(f"output {name!r} has shape {tensors[name].shape}, and must have {shape}")
     verify_numbers(operator, shapes[0], tensors[operator.output].dtype)
+    if isinstance(operator, Gather):
+        _verify_indices(tensors[operator.indices], tensors[operator.input].shape[operator.axis])
 
 
 def verify_numbers(operator: Operator, shape: tuple[int, ...], dtype: str) -> None:
@@ -127,12 +129,6 @@ def verify_numbers(operator: Operator, shape: tuple[int, ...], dtype: str) -> No
         case Lookup(table=tuple(table)) | Quantize(table=tuple(table)):
             if len(table) != 256 or not all(limits[0] <= entry <= limits[1] for entry in table):
                 raise ValueError(f"its table is not 256 entries from {limits[0]} to {limits[1]}")
-        case Gather():
-            indices, length = tensors[operator.indices].data, tensors[operator.input].shape[operator.axis]
-            if indices is None:
-                raise ValueError(f"its indices {operator.indices!r} are no constant")
-            if indices.size and not 0 <= indices.min() <= indices.max() < length:
-                raise ValueError(f"an index is outside 0 to {length - 1}")
     match operator:
         case (
             Conv2D()
@@ -164,3 +160,10 @@ def _verify_factors(multipliers: tuple[int, ...], shifts: tuple[int, ...], chann
         raise FactorError(f"a factor between its scales is 2**{max(shifts) - 1} or more, beyond 32 bits")
     if min(shifts, default=0) < -31:
         raise ValueError(f"a shift of {min(shifts)} is below -31")
+
+
+def _verify_indices(indices: Tensor, length: int) -> None:
+    if indices.data is None:
+        raise ValueError(f"its indices {indices.name!r} are no constant")
+    if indices.data.size and not 0 <= indices.data.min() <= indices.data.max() < length:
+        raise ValueError(f"an index is outside 0 to {length - 1}")
