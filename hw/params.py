@@ -4,15 +4,23 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass, fields
 
-__all__ = ["BANKS", "TARGETS", "Parameters", "parse_array"]
+__all__ = ["BANKS", "MEMORIES", "TARGETS", "Parameters", "parse_array"]
 
 BANKS = 4
 """Row banks of the activation memory: image row y lies in bank y modulo 4."""
 
 _SIDES = (4, 8, 16, 32)
 
+MEMORIES = ("axi", "spram")
+"""Where everything lies before and behind a run: in external memory, or in the two memories of the compact accelerator."""
+
 TARGETS = ("generic", "ecp5", "ice40", "gowin")
 """Whose multipliers the hardware is built from; ``generic`` leaves them to the synthesizer."""
+
+_COMPACT = {
+    "rows": 4, "cols": 4, "activation_kib": 64, "accumulator_depth": 128, "axi_bits": 32, "depthwise": True,
+    "packed": False, "residual": False, "pooling": False,
+}  # fmt: skip
 
 _ANY_PROGRAM = ("target", "dsp_blocks")
 _WIDE_PRODUCTS = 4  # in a lane of the post-processor
@@ -32,6 +40,8 @@ class Parameters:
     SB_MAC16 or MULT18X18) there are for them: the post-processor's lanes and pools come first (not on iCE40), then as many
     processing elements as possible; the others multiply in logic. Neither changes a cycle or a result, nor the fingerprint.
 
+    ``memory`` is ``axi``, or ``spram`` for the compact accelerator (`hw.compact`), which has one size alone.
+
     Raises ``ValueError`` naming the field, the value and the legal range.
     """
 
@@ -45,6 +55,7 @@ class Parameters:
     packed: bool = True
     residual: bool = True
     pooling: bool = True
+    memory: str = "axi"
     target: str = "generic"
     dsp_blocks: int = 0
 
@@ -61,6 +72,10 @@ class Parameters:
         _require("weight_fifo_bytes", self.weight_fifo_bytes, tuple(1 << n for n in range(10, 16)))
         for name in ("depthwise", "packed", "residual", "pooling"):
             _require(name, getattr(self, name), (False, True))
+        _require("memory", self.memory, MEMORIES)
+        if self.memory == "spram":
+            for name, only in _COMPACT.items():
+                _require(name, getattr(self, name), (only,))
         _require("target", self.target, TARGETS)
         self._check_blocks()
 
@@ -113,6 +128,11 @@ class Parameters:
         """The array's name, such as ``16x16``."""
         return f"{self.rows}x{self.cols}"
 
+    @property
+    def compact(self) -> bool:
+        """Whether it is the accelerator without external memory."""
+        return self.memory == "spram"
+
     def to_json(self) -> str:
         """All fields as a JSON object with sorted keys."""
         return json.dumps(asdict(self), sort_keys=True)
@@ -134,6 +154,8 @@ class Parameters:
     def fingerprint(self) -> int:
         """64 bits that tell configurations apart, as far as programs can; readable from the accelerator's registers."""
         relevant = {name: value for name, value in asdict(self).items() if name not in _ANY_PROGRAM}
+        if self.memory == "axi":  # as it was before there was another one
+            del relevant["memory"]
         return int.from_bytes(hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).digest()[:8], "little")
 
 

@@ -39,6 +39,10 @@ PRESETS = {
             "ulx3s-25f", "ulx3s-25f", "LFE5U-25F-6BG381C", 60, 32, "4x4", target="ecp5", dsp_blocks=28, activation_kib=32
         ),
         _preset("ulx3s-85f-8x8", "ulx3s-85f", "LFE5U-85F-6BG381C", 80, 192, "8x8", target="ecp5", dsp_blocks=156),
+        _preset(
+            "icebreaker", "icebreaker", "iCE40UP5K-SG48", 24, 64, "4x4", target="ice40", dsp_blocks=8, memory="spram",
+            activation_kib=64, accumulator_depth=128, packed=False, residual=False, pooling=False,
+        ),
     )
 }
 

@@ -37,13 +37,15 @@ def arrange(network: Network, tilings: dict[str, Tiling], params: Parameters) ->
     verify_tilings(network, tilings, params)
     allocation = allocate(network, choose_banks(network, tilings), params)
     verify_allocation(network, allocation, params)
-    schedule = synchronize(order(network, tilings), network, allocation, params)
+    schedule = synchronize(order(network, tilings, params), network, allocation, params)
     verify_schedule(schedule)
     return CompiledRun(network, tilings, schedule, allocation)
 
 
 def predict_cycles(run: CompiledRun, tensors: Mapping[str, TensorInfo], params: Parameters) -> Prediction:
     """What the cycle model says of a run; `tensors` says where tensors lie in external memory."""
-    code = emit(run.schedule, run.network, run.tilings, run.allocation, tensors, params, WeightRegion())
+    weights = WeightRegion()
+    code = emit(run.schedule, run.network, run.tilings, run.allocation, tensors, params, weights)
     starts = range(0, len(code), INSTRUCTION_BYTES)
-    return predict_run([decode(code[start : start + INSTRUCTION_BYTES]) for start in starts], params)
+    instructions = [decode(code[start : start + INSTRUCTION_BYTES]) for start in starts]
+    return predict_run(instructions, params, weights=bytes(weights.data))

@@ -24,6 +24,9 @@ _ALIGNMENT = 64
 
 _ADDRESS = 1 << 16
 
+_ANY_SHIFT = 31
+"""The compact accelerator's where the multiplier is 0; it has none that is much less."""
+
 _TOKEN_WINDOW = 1 << 14
 """Tokens are compared modulo 2**16: a wait lies no further back than this, half of what the comparison allows."""
 
@@ -145,6 +148,8 @@ def _planes(constants: Constants, params: Parameters) -> Array:
         for values in (constants.bias, constants.multiplier)
     )
     shift = _in_blocks(constants.shift.astype(np.uint8)[None], params)
+    if params.compact:
+        shift[~multiplier.any(axis=1, keepdims=True)] = _ANY_SHIFT
     return np.concatenate([bias, multiplier, shift], axis=1)
 
 
@@ -155,10 +160,17 @@ def _in_blocks(values: Array, params: Parameters) -> Array:
     return np.moveaxis(filled.reshape(*values.shape[:-1], -1, params.cols), -2, 0)
 
 
+def _input_channels(layer: Layer, params: Parameters) -> int:
+    """Input channels of a dense layer's tiles; the compact accelerator's are all alike, with weights of zero at the end."""
+    inputs = int(layer.weights.shape[2])
+    return -(-inputs // params.rows) * params.rows if params.compact and inputs > params.rows else inputs
+
+
 def _dense_tiles(layer: Layer, params: Parameters) -> tuple[list[Array], Fields]:
     """The tiles of each block in order of use, each with its highest row first, and how they are cut."""
-    inputs = layer.weights.shape[2]
-    blocks = _in_blocks(layer.weights.reshape(-1, inputs, layer.outputs), params)
+    inputs = _input_channels(layer, params)
+    weights = np.pad(layer.weights, ((0, 0), (0, 0), (0, inputs - layer.weights.shape[2]), (0, 0)))
+    blocks = _in_blocks(weights.reshape(-1, inputs, layer.outputs), params)
     cuts = range(params.rows, inputs, params.rows)
     highest_first = [part[:, :, ::-1] for part in np.split(blocks, cuts, axis=2)]
     tiles = np.concatenate(highest_first, axis=2)
@@ -261,8 +273,9 @@ def _reduction(layer: Layer, tiling: Tiling, params: Parameters) -> Fields:
             chunks = packed_rows(layer, tiling)
             return {"channels": 1, "rows": chunks[0], "last_rows": chunks[-1]}
         case _:
-            channels = -(-layer.weights.shape[2] // params.rows)
-            last = layer.weights.shape[2] - (channels - 1) * params.rows
+            inputs = _input_channels(layer, params)
+            channels = -(-inputs // params.rows)
+            last = inputs - (channels - 1) * params.rows
             return {"channels": channels, "rows": params.rows if channels > 1 else last, "last_rows": last}
 
 

@@ -81,6 +81,8 @@ def check_operator(operator: Operator, graph: Graph, params: Parameters) -> None
     """Raise `UnsupportedError` if the accelerator cannot run an operator, whatever stands around it."""
     if isinstance(operator, MOVES):
         moves(operator, graph.tensors)
+        if params.compact:
+            raise _no_way_round(operator)
         reads = operator.inputs
     else:
         layer = lower(operator, graph.tensors, params, lambda _: None)
@@ -88,6 +90,11 @@ def check_operator(operator: Operator, graph: Graph, params: Parameters) -> None
         reads = layer.reads
     if not isinstance(operator, Concatenation) and any(graph.tensors[name].data is not None for name in reads):
         raise refused(operator, "an input is a constant", "fold it before export")
+
+
+def _no_way_round(operator: Operator) -> UnsupportedError:
+    reason = "the accelerator has no external memory by way of which it could move bytes"
+    return refused(operator, reason, "it runs on the host")
 
 
 def _judge(
@@ -147,6 +154,8 @@ class _Builder:
         layer = lower(operator, self.graph.tensors, self.params, self._layout)
         check_layer(layer, self.params)
         wanted = layer.input_layout
+        if self.params.compact and self._layout(layer.input) not in (None, wanted):
+            raise _no_way_round(operator)
         source = self._view(layer.input, wanted)
         residual = layer.residual
         if residual is not None:
@@ -185,6 +194,8 @@ class _Builder:
         """Store what is wanted of the run's results."""
         stored = set(wanted) & self.outputs.keys()
         self.steps += [Store(next(iter(self.views[name].values())), name) for name in self.outputs if name in stored]
+        if self.params.compact:
+            return Network(self.images, tuple(sorted(self.steps, key=_host_first_and_last)))
         return Network(self.images, _arrange(self.steps))
 
     def _layout(self, tensor: str) -> Layout | None:
@@ -212,6 +223,11 @@ class _Builder:
         views[layout] = name
         self.images[name] = Image(name, tensor, *layout)
         return name
+
+
+def _host_first_and_last(step: Step) -> int:
+    """Where the host moves the bytes, it does so before and behind everything else."""
+    return -1 if isinstance(step, Load) else 1 if isinstance(step, Store) else 0
 
 
 def _arrange(steps: list[Step]) -> tuple[Step, ...]:

@@ -1,6 +1,7 @@
 """What the instruction's fields can hold: a layer beyond that is refused before anything is built for it."""
 
-from ..hw.isa import Mode
+from ..hw.isa import Combine, Mode
+from ..hw.legality_compact import BANK_SHIFTS, MOST_POSITION
 from ..hw.params import Parameters
 from .errors import UnsupportedError
 from .layer import Layer
@@ -15,6 +16,22 @@ MOST_TAPS = 255
 
 MOST_LEAD = 15
 """Columns of left padding in depthwise mode."""
+
+
+def _compact(layer: Layer) -> list[tuple[str, int, int]]:
+    """What the compact accelerator has less of."""
+    last = (layer.origin[axis] + (layer.out_size[axis] - 1) * layer.stride[axis] + (layer.kernel[axis] - 1) * layer.dilation[axis]
+            for axis in range(2))  # fmt: skip
+    return [
+        ("stride from row to row", layer.stride[0], BANK_SHIFTS),
+        ("stride from column to column", layer.stride[1], 2 if layer.mode is Mode.DEPTHWISE else 7),
+        ("dilation from row to row", layer.dilation[0], BANK_SHIFTS),
+        ("image size", max(layer.size), 255),
+        ("padding", max(-layer.origin[0], -layer.origin[1]), 256),
+        ("position of the last tap", max(last), MOST_POSITION),
+        ("number of input channel blocks", -(-layer.weights.shape[2] // 4), 255),
+        ("number of output channel blocks", -(-layer.outputs // 4), 255),
+    ]
 
 
 def check_layer(layer: Layer, params: Parameters) -> None:
@@ -36,6 +53,11 @@ def check_layer(layer: Layer, params: Parameters) -> None:
         checks.append(("left padding", -layer.origin[1], MOST_LEAD))
     if layer.mode is Mode.PACKED:
         checks.append(("horizontal stride in bytes", layer.stride[1], params.vector))
+    if params.compact:
+        checks += _compact(layer)
+        if layer.combine is not Combine.ADD:
+            reason = "the compact accelerator has no maximum"
+            raise UnsupportedError(layer.kind, layer.name, reason, "it runs on the host")
     for what, value, limit in checks:
         if value > limit:
             reason = f"its {what} of {value} is more than the instruction set's {limit}"

@@ -87,21 +87,22 @@ class Schedule:
     scratch_bytes: int
 
 
-def order(network: Network, tilings: Mapping[str, Tiling]) -> Schedule:
+def order(network: Network, tilings: Mapping[str, Tiling], params: Parameters) -> Schedule:
     """All tasks in order, without tokens.
 
     A band of input rows is loaded right before the first instruction that reads it, and stored right behind the one
     that completes it: the queues are short, and what stands far behind in the program starts late. Weights come right
-    before their COMPUTE.
+    before their COMPUTE. The compact accelerator's images are loaded and stored whole, where their steps stand.
     """
-    walk = _Walk(network, tilings)
+    walk = _Walk(network, tilings, whole=params.compact)
     return Schedule(tuple(walk.tasks()), walk.scratch)
 
 
 class _Walk:
     """Goes through the network's steps; `pending` are the rows of images that are still to be loaded."""
 
-    def __init__(self, network: Network, tilings: Mapping[str, Tiling]) -> None:
+    def __init__(self, network: Network, tilings: Mapping[str, Tiling], *, whole: bool) -> None:
+        self._whole = whole
         self._network = network
         self._tilings = tilings
         self._loads: dict[str, Load] = {}
@@ -114,6 +115,11 @@ class _Walk:
                 case Load():
                     self._loads[step.image] = step
                     self._pending[step.image] = 0
+                    if self._whole:
+                        yield from self._load(step.image, self._network.images[step.image].rows)
+                case Store() if self._whole:
+                    rows = self._network.images[step.image].rows
+                    yield self._rows(Opcode.STORE, step.image, step.tensor, 0, rows)
                 case Layer():
                     yield from self._layer(step)
                 case Move():
@@ -152,7 +158,7 @@ class _Walk:
     def _layer(self, layer: Layer) -> Iterator[Task]:
         if layer.residual is not None:
             yield Tables(owner=layer.name, layer=layer, residual=layer.residual)
-        stores = self._stores(layer.output)
+        stores = [] if self._whole else self._stores(layer.output)
         parts = rectangles(layer, self._tilings[layer.name])
         stored = 0
         for number, part in enumerate(parts):

@@ -98,7 +98,8 @@ def candidates(layer: Layer, params: Parameters) -> tuple[Tiling, ...]:
     found = []
     (height, width), (high, wide) = layer.stored_size, layer.window
     for kernel in _kernels(layer, params):
-        limit = MOST_SIZE * MOST_SIZE if passes(layer, kernel, params) == 1 else params.accumulator_depth
+        alone = passes(layer, kernel, params) == 1 and not params.compact
+        limit = MOST_SIZE * MOST_SIZE if alone else params.accumulator_depth
         fitting = (n for n in range(1, width + 1) if n * wide * high <= limit and _period_fits(layer, n * wide, kernel.group))
         widest = max(fitting, default=0)
         if not widest:
@@ -160,7 +161,7 @@ def _kernels(layer: Layer, params: Parameters) -> Iterator[Tiling]:
 
 def _cuts(layer: Layer, params: Parameters, whole: Tiling) -> Iterator[Tiling]:
     match layer.mode:
-        case Mode.DEPTHWISE if layer.combine is Combine.ADD:
+        case Mode.DEPTHWISE if layer.combine is Combine.ADD and not params.compact:
             yield from (replace(whole, group_rows=rows, group=group) for rows, group in _groups(layer, params))
         case Mode.PACKED:
             for group in _segments(layer.kernel[1], min(params.vector, MOST_SEGMENT)):

@@ -12,6 +12,7 @@ from ..hw.encoding import Fields
 from ..hw.isa import Opcode
 from ..hw.params import Parameters
 from ..hw.program import Program
+from .compact_cycles import predict_compact
 from .latencies import Latencies, MemoryModel
 from .machine import COUNTERS, Machine
 
@@ -34,7 +35,7 @@ def predict(program: Program, memory: MemoryModel | None = None, latencies: Late
     """Predict all runs of a legal program. Raises ``ValueError`` if one would not end."""
     total, completions, counters = 0, list[int](), dict.fromkeys(COUNTERS, 0)
     for part in program.parts:
-        run = predict_run(list(part.decoded()), program.params, memory, latencies)
+        run = predict_run(list(part.decoded()), program.params, memory, latencies, weights=program.weights)
         completions += [total + end for end in run.completions]
         total += run.total
         for name, count in run.counters.items():
@@ -47,6 +48,13 @@ def predict_run(
     params: Parameters,
     memory: MemoryModel | None = None,
     latencies: Latencies | None = None,
+    *,
+    weights: bytes,
 ) -> Prediction:
-    """Predict one run of legal instructions, END the last of them. Raises ``ValueError`` if it would not end."""
+    """Predict one run of legal instructions, END the last of them. Raises ``ValueError`` if it would not end.
+
+    The compact accelerator's requantization takes as long as the constants in ``weights`` say; it has no external memory.
+    """
+    if params.compact:
+        return Prediction(*predict_compact(instructions, params, weights))
     return Prediction(*Machine(instructions, params, memory or MemoryModel(), latencies or Latencies()).run())

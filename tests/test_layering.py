@@ -12,7 +12,9 @@ ROOT = Path(__file__).parent.parent
 ROOMS = ("hw", "sim", "host", "mapper", "cli", "examples")
 FILES = [path for room in ROOMS for path in sorted((ROOT / room).rglob("*.py"))]
 
-FIRST = {f"hw.{name}": at for at, name in enumerate(("params", "isa", "encoding", "rows", "program", "tables", "legality"))}
+FIRST = {f"hw.{name}": at for at, name in enumerate((
+    "params", "isa", "encoding", "rows", "program", "tables", "legality_compact", "legality",
+))}  # fmt: skip
 LEVELS = {room: len(FIRST) + at for room, at in {"hw": 0, "sim": 0, "host": 0, "mapper": 1, "cli": 2}.items()}
 ALONE = "examples"
 """Scripts and networks beside the project. Its rooms do not need them, save the command, which knows `digits`."""

@@ -9,10 +9,11 @@ from amaranth.lib.wiring import In, Out
 
 from ..params import Parameters
 from ..verilog import convert
+from .compact_design import CompactBoardDesign
 from .design import BoardDesign
 from .pll import MODULE, PLL
 
-__all__ = ["TOP", "Board", "BoardTop", "Pin", "clock_of", "pin_of", "write_cst", "write_lpf"]
+__all__ = ["TOP", "Board", "BoardTop", "Pin", "clock_of", "pin_of", "write_cst", "write_lpf", "write_pcf"]
 
 TOP = "top"
 """Name of the top-level module."""
@@ -42,12 +43,12 @@ def pin_of(platform, name: str, number: int = 0, subsignal: str = "") -> Pin:
 
 
 class BoardTop(wiring.Component):
-    """Pins to `BoardDesign`: the PLL, reset while it is not locked or the button is pressed, levels as the board has them.
+    """Pins to a design: the PLL, reset while it is not locked or the button is pressed, levels as the board has them.
 
     ``inverted`` names the ports whose level is low when true.
     """
 
-    def __init__(self, design: BoardDesign, inverted: tuple[str, ...]):
+    def __init__(self, design: BoardDesign | CompactBoardDesign, inverted: tuple[str, ...]):
         self._design = design
         self._inverted = inverted
         super().__init__(
@@ -95,12 +96,14 @@ class Board:
     loader: str
 
     def verilog(self, params: Parameters, memory_kib: int, clock_hz: int, baud: int) -> str:
-        """The whole board as module `TOP`, with a clock of at most ``clock_hz``, as near as the PLL gets to it.
+        """The whole board as module `TOP`, with a clock of at most ``clock_hz``, as near as the PLL gets to it. The
+        compact accelerator has its own memory in the place of ``memory_kib``.
 
         Raises ``ValueError`` for values that PLL, memory or serial line cannot have.
         """
         pll = self.pll(self.clock_hz, clock_hz)
-        design = BoardDesign(params, memory_kib, round(pll.output_hz), baud)
+        hz = round(pll.output_hz)
+        design = CompactBoardDesign(params, hz, baud) if params.compact else BoardDesign(params, memory_kib, hz, baud)
         inverted = tuple(port for port, pin in self.pins.items() if pin.inverted)
         return convert(BoardTop(design, inverted), TOP) + pll.verilog
 
@@ -122,6 +125,12 @@ def write_lpf(pins: Mapping[str, Pin], clock_hz: int) -> str:
         attributes = "".join(f" {key}={value}" for key, value in pin.attributes.items())
         lines += [f'LOCATE COMP "{port}" SITE "{pin.site}";', f'IOBUF PORT "{port}"{attributes};']
     return "\n".join(lines) + "\n"
+
+
+def write_pcf(pins: Mapping[str, Pin], clock_hz: int) -> str:
+    """Lattice iCE40 physical constraints."""
+    lines = [f"set_frequency clk {clock_hz / 1e6:g}"]
+    return "\n".join([*lines, *(f"set_io {port} {pin.site}" for port, pin in pins.items())]) + "\n"
 
 
 def write_cst(pins: Mapping[str, Pin], clock_hz: int) -> str:

@@ -7,7 +7,7 @@ __all__ = ["models"]
 _MODELS = {
     "generic": (),
     "ecp5": ("CCU2C", "MULT18X18D"),
-    "ice40": ("SB_MAC16",),
+    "ice40": ("SB_MAC16", "SB_SPRAM256KA"),
     "gowin": ("MULT9X9", "MULT18X18"),
 }
 

@@ -5,6 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ..accelerator import AcceleratorSignature
+from ..compact.accelerator import CompactAccelerator
 from ..params import Parameters
 
 __all__ = ["Funnel"]
@@ -28,7 +29,8 @@ class Funnel(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         inputs, outputs, ports = [], [], {}
-        signature = AcceleratorSignature(self._params)
+        params = self._params
+        signature = CompactAccelerator(params).signature if params.compact else AcceleratorSignature(params)
         for path, member, port in signature.flatten(signature.create()):
             name, signal = "_".join(map(str, path)), Signal.like(Value.cast(port))
             signal.name = name

@@ -1,0 +1,88 @@
+"""The post-processor of the compact accelerator: a serial lane for each column, and one way out for all of them."""
+
+from amaranth import *
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from .lane import SUM_BITS, WINDOW_BITS, SerialLane
+
+__all__ = ["LATENCY", "SerialPostProcessor"]
+
+LATENCY = 3
+"""Cycles from the ``start`` that takes a lane's value away to its byte in ``result``."""
+
+
+class SerialPostProcessor(wiring.Component):
+    """``clamp(zero_point + round(sum * multiplier / 2**shift))`` of four channels, as `hw.requant` has it.
+
+    A byte of ``constants`` is a lane's, ``load`` as in `SerialLane`. ``start`` gives lane number ``lane`` its sum, and takes what
+    is in it as the next byte of ``result``, the lowest first. ``period`` is the cycles from a lane's start to its next one, at
+    the least; it is known a cycle after the shifts were loaded.
+    """
+
+    LANES = 4
+
+    constants: In(32)
+    load: In(5)
+    double: In(1)
+    zero_point: In(signed(8))
+    minimum: In(signed(8))
+    maximum: In(signed(8))
+    sums: In(data.ArrayLayout(signed(SUM_BITS), LANES))
+    lane: In(2)
+    start: In(1)
+    period: Out(6)
+    result: Out(32)
+
+    def elaborate(self, platform):
+        m = Module()
+        lanes = [SerialLane() for _ in range(self.LANES)]
+        for number, lane in enumerate(lanes):
+            m.submodules[f"lane_{number}"] = lane
+            m.d.comb += [
+                lane.constant.eq(self.constants.word_select(number, 8)),
+                lane.load.eq(self.load),
+                lane.double.eq(self.double),
+                lane.sum.eq(self.sums[number]),
+                lane.start.eq(self.start & (self.lane == number)),
+            ]
+        most = [Signal(5, name=f"most_{n}") for n in range(3)]
+        for larger, (one, other) in zip(
+            most, ((lanes[0].steps, lanes[1].steps), (lanes[2].steps, lanes[3].steps), most[:2]), strict=True
+        ):
+            m.d.comb += larger.eq(Mux(one > other, one, other))
+        m.d.comb += self.period.eq(most[2] + 1)
+
+        # One lane's value: the bit below the result's own is there in any case, that of an odd shift is one too many.
+        window = Signal(signed(WINDOW_BITS))
+        odd, saturated, negative = Signal(), Signal(), Signal()
+        with m.Switch(self.lane):
+            for number, lane in enumerate(lanes):
+                with m.Case(number):
+                    m.d.comb += [
+                        window.eq(lane.window),
+                        odd.eq(lane.odd),
+                        saturated.eq(lane.saturated),
+                        negative.eq(lane.negative),
+                    ]
+        valid = Signal(2)
+        halves = Signal(signed(WINDOW_BITS), reset_less=True)
+        beyond = [Signal(2, name=f"beyond_{n}", reset_less=True) for n in range(2)]
+        m.d.sync += [
+            valid.eq(Cat(self.start, valid)),
+            halves.eq(Mux(odd, window >> 1, window)),
+            beyond[0].eq(Mux(saturated, Cat(negative, ~negative), 0)),
+            beyond[1].eq(beyond[0]),
+        ]
+        shifted = Signal(signed(WINDOW_BITS + 1), reset_less=True)
+        m.d.sync += shifted.eq(halves + Cat(Const(1, 1), self.zero_point).as_signed())
+        rounded = shifted >> 1
+        byte = Signal(8)
+        m.d.comb += byte.eq(rounded)
+        with m.If(beyond[1][0] | (~beyond[1][1] & (rounded < self.minimum))):
+            m.d.comb += byte.eq(self.minimum)
+        with m.Elif(beyond[1][1] | (rounded > self.maximum)):
+            m.d.comb += byte.eq(self.maximum)
+        with m.If(valid[1]):
+            m.d.sync += self.result.eq(Cat(self.result[8:], byte))
+        return m

@@ -1,0 +1,48 @@
+"""What the host does in the place of LOAD and STORE: bytes between a program's tensors and the activation memory."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from ..encoding import Fields
+from ..isa import Opcode
+from ..params import BANKS
+from ..program import Program
+from .spram import SPRAM_WORDS
+
+__all__ = ["Transfer", "transfers"]
+
+Ints = npt.NDArray[np.int64]
+
+_BYTES = 4  # of a word
+_BANK_WORDS = SPRAM_WORDS // BANKS
+
+
+class Transfer:
+    """A LOAD or STORE. Byte i of its stream lies ``offsets[i]`` behind ``base`` outside, and at byte ``places[i]`` of the
+    activation memory, among the ``words`` (numbers, sorted) that it takes there."""
+
+    def __init__(self, opcode: Opcode, fields: Fields) -> None:
+        self.loads = opcode is Opcode.LOAD
+        self.base = fields["base"]
+        runs = np.arange(fields["runs"])[:, None] * fields["run_pitch"]
+        self.offsets: Ints = (fields["offset"] + runs + np.arange(fields["run_bytes"])).ravel()
+        words = -(-fields["channels"] // _BYTES)
+        lines = fields["bank"] + np.arange(fields["rows"])
+        rows = (lines % BANKS) * _BANK_WORDS + (fields["address"] + lines // BANKS * fields["row_step"]) % _BANK_WORDS
+        pixels = (rows[:, None] + np.arange(fields["width"]) * words).reshape(-1, 1)
+        self.words: Ints = np.sort((pixels + np.arange(words)).ravel())
+        self.places: Ints = (pixels * _BYTES + np.arange(fields["channels"])).ravel()
+
+    def load(self, activations: npt.NDArray[np.uint8], stream: npt.NDArray[np.uint8]) -> None:
+        """Put a stream's bytes into the activation memory; what is left of a pixel's words becomes zero."""
+        activations.reshape(-1, _BYTES)[self.words] = 0
+        activations[self.places] = stream
+
+
+def transfers(program: Program) -> Iterator[Transfer]:
+    """The LOADs and STOREs of a program of one run, in order."""
+    for opcode, fields in program.decoded():
+        if opcode in (Opcode.LOAD, Opcode.STORE):
+            yield Transfer(opcode, fields)
