@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import click
 
+from ..host.compact import CompactAccelerator
 from ..host.driver import Accelerator
 from ..host.serial_transport import SerialTransport
 from ..hw.boards.memory import OnChipMemory
@@ -33,7 +34,8 @@ def run_on_board(session: Session, cases: Cases, port: str, baud: int, step: Cal
     """Load the program once, and run every case. Raises `LinkError` and `AcceleratorError`."""
     step(f"looking for a board at {port}")
     with SerialTransport.open(port, baud) as transport:
-        accelerator = Accelerator(transport)
+        kind = CompactAccelerator if session.params.compact else Accelerator
+        accelerator = kind(transport)
         transport.progress = lambda done, total: step("sending the program", done / total)
         accelerator.load(session.program)
         transport.progress = None

@@ -122,7 +122,7 @@ def make_report(session: Session, engine: str, cases: Sequence[Case]) -> Report:
     if on_board := [case.board for case in cases if case.board]:
         longest = max(on_board, key=lambda runs: sum(run.cycles for run in runs))
         cycles = counted = sum(run.cycles for run in longest)
-        counters = _counters(longest)
+        counters = _counters(longest) or None
     macs = sum(layer.macs for layer in program.layers if layer.where == "accelerator")
     runs = [run for case in cases for run in case.runs or ()]
     seconds = sum(run.seconds for run in runs)

@@ -1,7 +1,7 @@
 """The driver: puts a program into an accelerator's memory, runs it, and says what went wrong."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,7 +69,8 @@ class MemoryMap:
 
 @dataclass(frozen=True)
 class Run:
-    """One run: its outputs by name, the cycles it took, and where they went (lower-case `Category`)."""
+    """One run: its outputs by name, the cycles it took, and where they went (lower-case `Category`; nothing where the
+    accelerator does not count that)."""
 
     outputs: Mapping[str, np.ndarray]
     cycles: int
@@ -106,11 +107,7 @@ class Accelerator:
 
         Raises `RefusedError` if it was compiled for another accelerator or does not fit into the memory.
         """
-        if (fingerprint := self.fingerprint) != program.params.fingerprint:
-            raise RefusedError(
-                f"the program is for {program.params.array}, fingerprint {program.params.fingerprint:016x}; "
-                f"the accelerator's is {fingerprint:016x}"
-            )
+        self._check_fingerprint(program)
         layout = MemoryMap.of(program, self._memory_start)
         if layout.end > (available := self._transport.memory_bytes):
             needed = -(-(layout.end - self._memory_start) // 1024)
@@ -136,14 +133,8 @@ class Accelerator:
         if self._program is None:
             raise ValueError("no program is loaded")
         first, part = self._program.runs[number].first, self._program.parts[number]
-        for tensor in part.inputs:
-            if tensor in self._program.outputs and tensor.name not in inputs:
-                continue
-            value = inputs.get(tensor.name)
-            if value is None or value.shape != tensor.shape or value.dtype != tensor.dtype:
-                found = "missing" if value is None else f"{value.dtype} {value.shape}"
-                raise ValueError(f"input {tensor.name!r} is {found}, not {tensor.dtype} {tensor.shape}")
-            self._transport.write_memory(self._map.bases[tensor.base] + tensor.offset, tensor.encode(value))
+        for address, data in self._encoded(part, inputs):
+            self._transport.write_memory(address, data)
         self._write("BASE_PROGRAM", self._map.bases[Base.PROGRAM] + first * INSTRUCTION_BYTES)
         self._write("PROGRAM_LENGTH", len(part))
         self._write("CONTROL", _START)
@@ -158,6 +149,25 @@ class Accelerator:
     def reset(self) -> None:
         """Bring the accelerator back after an error. The program stays loaded."""
         self._write("CONTROL", _RESET)
+
+    def _check_fingerprint(self, program: Program) -> None:
+        if (fingerprint := self.fingerprint) != program.params.fingerprint:
+            raise RefusedError(
+                f"the program is for {program.params.array}, fingerprint {program.params.fingerprint:016x}; "
+                f"the accelerator's is {fingerprint:016x}"
+            )
+
+    def _encoded(self, part: Program, inputs: Mapping[str, np.ndarray]) -> Iterator[tuple[int, bytes]]:
+        """Address and bytes of a run's inputs, those left out that an earlier run computed. Raises ``ValueError``."""
+        assert self._program is not None
+        for tensor in part.inputs:
+            if tensor in self._program.outputs and tensor.name not in inputs:
+                continue
+            value = inputs.get(tensor.name)
+            if value is None or value.shape != tensor.shape or value.dtype != tensor.dtype:
+                found = "missing" if value is None else f"{value.dtype} {value.shape}"
+                raise ValueError(f"input {tensor.name!r} is {found}, not {tensor.dtype} {tensor.shape}")
+            yield self._map.bases[tensor.base] + tensor.offset, tensor.encode(value)
 
     def _wait(self, condition: Callable[[Any], bool], first: int = 0) -> None:
         """Until STATUS is as wanted, in a run from instruction `first` on.

@@ -4,11 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..hw.legality import verify_program
+from ..hw.legality_compact import PROGRAM_BYTES
 from ..hw.params import Parameters
 from ..hw.program import AcceleratorRun, Program, TensorInfo
 from .arrange import CompiledRun
 from .describe import constant_tensors, external_tensors, host_tensors, layer_table, on_chip_images, program_steps
 from .emit import WeightRegion, emit
+from .errors import TooLargeError
 from .fuse import fuse as fuse_additions
 from .fuse_border import fuse_borders
 from .fuse_pool import fuse_pools
@@ -66,6 +68,8 @@ def compile_steps(
     tensors = {tensor.name: tensor for tensor in inputs + outputs + constants}
     runs = tuple(_compile_run(network, tensors, params, fuse) for network in plan.networks)
     codes = [emit(run.schedule, run.network, run.tilings, run.allocation, tensors, params, weights) for run in runs]
+    if params.compact:
+        _check_program_memory(runs, len(weights.data) + sum(map(len, codes)))
     steps = program_steps(plan, [len(run.schedule.tasks) + 1 for run in runs], inputs, outputs)
     firsts = [step.first for step in steps if isinstance(step, AcceleratorRun)]
     images = [
@@ -89,6 +93,15 @@ def compile_steps(
     )
     verify_program(program)
     return Compilation(graph, plan.host, runs, program)
+
+
+def _check_program_memory(runs: tuple[CompiledRun, ...], size: int) -> None:
+    """Raise `TooLargeError` at the layer of the most weights if the compact accelerator's memory does not hold a program."""
+    if size > PROGRAM_BYTES:
+        largest = max((layer for run in runs for layer in run.network.layers), key=lambda layer: layer.weights.size)
+        needed, there = -(-size // 1024), PROGRAM_BYTES // 1024
+        reason = f"the network's weights and instructions need {needed} KiB on chip, and there are {there}"
+        raise TooLargeError(largest.kind, largest.name, reason, "use a board with external memory, or a smaller network")
 
 
 def _compile_run(

@@ -1,7 +1,9 @@
 """What the instruction's fields can hold: a layer beyond that is refused before anything is built for it."""
 
+import numpy as np
+
 from ..hw.isa import Combine, Mode
-from ..hw.legality_compact import BANK_SHIFTS, MOST_POSITION
+from ..hw.legality_compact import BANK_SHIFTS, MOST_POSITION, SHIFTS, SUM_LIMIT
 from ..hw.params import Parameters
 from .errors import UnsupportedError
 from .layer import Layer
@@ -34,6 +36,22 @@ def _compact(layer: Layer) -> list[tuple[str, int, int]]:
     ]
 
 
+def _compact_reason(layer: Layer) -> str:
+    """What the compact accelerator has not that a layer needs, if there is any such thing."""
+    if layer.combine is not Combine.ADD:
+        return "no maximum"
+    weights = np.abs(layer.weights.astype(np.int64)).sum(axis=tuple(range(layer.weights.ndim - 1)))
+    for region in layer.regions:
+        constants = region.constants
+        most = int((np.abs(constants.bias.astype(np.int64)) + 128 * weights).max())
+        if most >= SUM_LIMIT:
+            return f"sums of up to {SUM_LIMIT - 1}, and here they may be {most}"
+        shifts = constants.shift[constants.multiplier != 0]
+        if shifts.size and not SHIFTS.start <= shifts.min() <= shifts.max() < SHIFTS.stop:
+            return f"shifts of {SHIFTS.start} to {SHIFTS.stop - 1}, and here they are {shifts.min()} to {shifts.max()}"
+    return ""
+
+
 def check_layer(layer: Layer, params: Parameters) -> None:
     """Raise `UnsupportedError`, naming the number and its limit, if no instruction can describe the layer."""
     inputs = layer.weights.shape[2]
@@ -55,9 +73,8 @@ def check_layer(layer: Layer, params: Parameters) -> None:
         checks.append(("horizontal stride in bytes", layer.stride[1], params.vector))
     if params.compact:
         checks += _compact(layer)
-        if layer.combine is not Combine.ADD:
-            reason = "the compact accelerator has no maximum"
-            raise UnsupportedError(layer.kind, layer.name, reason, "it runs on the host")
+        if reason := _compact_reason(layer):
+            raise UnsupportedError(layer.kind, layer.name, f"the compact accelerator has {reason}", "it runs on the host")
     for what, value, limit in checks:
         if value > limit:
             reason = f"its {what} of {value} is more than the instruction set's {limit}"

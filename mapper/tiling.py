@@ -40,6 +40,13 @@ ISSUE = 4
 """Cycles that another instruction costs: its fetch, and preparing the loops."""
 
 
+COMPACT_PERIOD = 20
+"""Cycles between two results of the compact accelerator, more or less: half of a usual shift."""
+
+COMPACT_BLOCK = 40
+"""Cycles that it takes for a block of output channels besides steps and results."""
+
+
 @dataclass(frozen=True, order=True)
 class Tiling:
     """`bands` are output rows per instruction, from the top; `columns` output columns per instruction.
@@ -295,6 +302,8 @@ def packed_rows(layer: Layer, tiling: Tiling) -> tuple[int, ...]:
 def cost(layer: Layer, tiling: Tiling, params: Parameters, loaded: set[str]) -> float:
     """Estimated cycles of a layer alone: steps or weight stream, whichever is longer, and the first band's load."""
     parts = rectangles(layer, tiling)
+    if params.compact:
+        return sum(_compact_cycles(layer, tiling, part, params) for part in parts)
     fetch = fetch_vectors(layer, tiling, params) * params.cols / params.axi_bytes
     cycles = sum(max(compute_cycles(layer, tiling, part, params), fetch) + ISSUE for part in parts)
     if layer.pooled is not None and layer.pooled.kind is Pool.AVERAGE:
@@ -305,6 +314,13 @@ def cost(layer: Layer, tiling: Tiling, params: Parameters, loaded: set[str]) -> 
         vectors = width * -(-channels // params.vector)
         cycles += STARTUP + rows * max(vectors, width * channels / params.axi_bytes)
     return cycles
+
+
+def _compact_cycles(layer: Layer, tiling: Tiling, rectangle: Rectangle, params: Parameters) -> int:
+    """The same of a rectangle on the compact accelerator: results leave slowly, the last block's behind everything."""
+    blocks = -(-layer.outputs // params.cols)
+    out = rectangle.rows * rectangle.columns * COMPACT_PERIOD
+    return blocks * (max(compute_cycles(layer, tiling, rectangle, params) // blocks, out) + COMPACT_BLOCK) + out
 
 
 def _tail(layer: Layer, tiling: Tiling, params: Parameters) -> list[tuple[int, int]]:

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-
 from tilewright.hw.compact.host_port import ACTIVATIONS, MEMORY_BYTES
-from tilewright.hw.compact.transfers import Transfer, transfers
+from tilewright.hw.compact.transfers import Transfer, program_image, transfers
 from tilewright.hw.isa import Base, ErrorCode
 from tilewright.hw.primitives import models
 from tilewright.hw.program import Program
@@ -45,9 +44,8 @@ def simulate_compact(
     """
     outside = np.frombuffer(memory, np.uint8).copy()
     image = np.zeros(MEMORY_BYTES, np.uint8)
-    base = -(-len(program.weights) // 64) * 64
-    image[: len(program.weights)] = np.frombuffer(program.weights, np.uint8)
-    image[base : base + len(program.instructions)] = np.frombuffer(program.instructions, np.uint8)
+    base, blob = program_image(program)
+    image[: len(blob)] = np.frombuffer(blob, np.uint8)
     moves = list(transfers(program))
     loads = [move for move in moves if move.loads]
     for move in loads:
@@ -70,7 +68,7 @@ def simulate_compact(
             for move in moves:
                 if not move.loads:
                     outside[bases[move.base] + move.offsets] = left[move.places]
-    error_pc = max(0, answer["error_pc"] - base // 64 - 1)
+    tokens = {f"TOKENS_{name}": len(trace.cycles(event)) for name, event in _TOKENS.items()}
     return RtlResult(
         memory=outside.tobytes(),
         cycles=answer["cycles"],
@@ -78,9 +76,9 @@ def simulate_compact(
         counters={counter: answer[counter] for counter in COUNTERS},
         finished=bool(answer["done"] or answer["error"]),
         error=ErrorCode(answer["error"]),
-        error_pc=error_pc,
+        error_pc=answer["error_pc"],
         error_detail=0,
-        registers={"INSTRUCTIONS": error_pc} | {f"TOKENS_{name}": len(trace.cycles(event)) for name, event in _TOKENS.items()},
+        registers={"INSTRUCTIONS": answer["error_pc"]} | tokens,
         trace=trace,
         seconds=answer["seconds"],
         cycles_per_second=answer["cycle"] / answer["seconds"],

@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.progress import Progress
 from tilewright.cli.session import Session
 from tilewright.hw.params import Parameters
+from tilewright.hw.presets import find_preset
 from tilewright.mapper.errors import UnsupportedError
 from tilewright.mapper.tflite import read_tflite
 from tilewright.sim.rtl import MemoryOptions
@@ -33,6 +34,7 @@ CONFIGURATIONS = (
     Parameters(rows=16, cols=8, weight_fifo_bytes=1024, axi_bits=32),
     Parameters(rows=16, cols=16),
 )
+NAMED = {params.array: params for params in CONFIGURATIONS} | {"icebreaker": find_preset("icebreaker").params}
 MAC_CYCLES = 60_000
 """A layer's MACs over the array's: images shrink until they are within it, so that a run takes seconds."""
 
@@ -71,11 +73,11 @@ class Draw:
         self.rng = np.random.default_rng([seed, number])
         self.params = CONFIGURATIONS[self.rng.integers(len(CONFIGURATIONS))]
         if array is not None:
-            self.params = next(params for params in CONFIGURATIONS if params.array == array)
+            self.params = NAMED[array]
         self.memory = MemoryOptions(
             latency=int(self.rng.choice([1, 5, 20, 50, 100])), bandwidth=int(self.rng.choice([100, 100, 70, 40]))
         )
-        self.drawn: dict[str, object] = {"array": self.params.array, "latency": self.memory.latency}
+        self.drawn: dict[str, object] = {"array": array or self.params.array, "latency": self.memory.latency}
 
     def pick(self, name: str, low: int, high: int) -> int:
         self.drawn[name] = int(self.rng.integers(low, high + 1))
@@ -240,7 +242,7 @@ def build(params: Parameters) -> None:
     builder = ModelBuilder()
     image = builder.input((1, 1, 1, 1), 1.0)
     options = schema.Pool2DOptionsT(padding=VALID, strideH=1, strideW=1, filterHeight=1, filterWidth=1)
-    model = builder.build(builder.operator("MAX_POOL_2D", [image], builder.tensor((1, 1, 1, 1), 1.0), options))
+    model = builder.build(builder.operator("AVERAGE_POOL_2D", [image], builder.tensor((1, 1, 1, 1), 1.0), options))
     graph = read_tflite(model)
     Session(graph, params).rtl({graph.inputs[0]: np.zeros((1, 1, 1, 1), np.int8)})
 
@@ -277,8 +279,9 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=200, help="layers (default 200)")
     parser.add_argument("--seed", type=int, default=1, help="seed of the whole run (default 1)")
     parser.add_argument("--only", type=int, help="run this layer alone")
-    arrays = [params.array for params in CONFIGURATIONS]
-    parser.add_argument("--array", choices=arrays, metavar="RxC", help="only on this array (default: a random one of nine)")
+    parser.add_argument(
+        "--array", choices=NAMED, metavar="RxC", help="only on this array, or icebreaker's (default: a random one of nine)"
+    )
     parser.add_argument("--jobs", type=int, default=2, help="processes (default 2)")
     arguments = parser.parse_args()
     numbers = list(range(arguments.count)) if arguments.only is None else [arguments.only]
@@ -287,7 +290,7 @@ def main() -> int:
     console = Console(width=100, highlight=False)
     with concurrent.futures.ProcessPoolExecutor(arguments.jobs) as pool, Progress(console=console) as progress:
         builds = progress.add_task("simulators", total=len(needed))
-        for future in concurrent.futures.as_completed([pool.submit(build, p) for p in CONFIGURATIONS if p in needed]):
+        for future in concurrent.futures.as_completed([pool.submit(build, p) for p in NAMED.values() if p in needed]):
             future.result()
             progress.advance(builds)
         layers = progress.add_task("layers", total=len(numbers))

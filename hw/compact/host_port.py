@@ -21,8 +21,8 @@ class HostPort(wiring.Component):
     """Answers requests in 2 cycles. Registers are those of `hw.registers` that a machine without buses has; others are
     answered with an error, as is memory beyond `MEMORY_BYTES` or while ``running``.
 
-    ``BASE_PROGRAM`` is a byte address in the program memory; ``ERROR_PC`` counts 64-byte places from that memory's
-    beginning. ``access`` asks for the word at ``address`` of the memory that ``activations`` names; it is in ``word`` a cycle later.
+    ``BASE_PROGRAM`` is a byte address in the program memory; ``pc`` is the word behind the instruction that runs.
+    ``access`` asks for the word at ``address`` of the memory that ``activations`` names; it is in ``word`` a cycle later.
     """
 
     def __init__(self, fingerprint: int):
@@ -82,7 +82,7 @@ class HostPort(wiring.Component):
             "FINGERPRINT_HI": C(self._fingerprint >> 32, 32),
             "STATUS": self.status.as_value(),
             "ERROR": self.error.as_value(),
-            "ERROR_PC": self.pc[4:],
+            "ERROR_PC": (self.pc + ~self.base)[4:14],
             "CYCLES_LO": self.cycles,
             "CYCLES_HI": C(0, 32),
         }

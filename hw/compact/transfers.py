@@ -6,12 +6,12 @@ import numpy as np
 import numpy.typing as npt
 
 from ..encoding import Fields
-from ..isa import Opcode
+from ..isa import INSTRUCTION_BYTES, Opcode
 from ..params import BANKS
 from ..program import Program
 from .spram import SPRAM_WORDS
 
-__all__ = ["Transfer", "transfers"]
+__all__ = ["Transfer", "program_image", "transfers"]
 
 Ints = npt.NDArray[np.int64]
 
@@ -46,3 +46,9 @@ def transfers(program: Program) -> Iterator[Transfer]:
     for opcode, fields in program.decoded():
         if opcode in (Opcode.LOAD, Opcode.STORE):
             yield Transfer(opcode, fields)
+
+
+def program_image(program: Program) -> tuple[int, bytes]:
+    """The byte address of a program's first instruction in the program memory, and that memory: its weights come first."""
+    base = -(-len(program.weights) // INSTRUCTION_BYTES) * INSTRUCTION_BYTES
+    return base, program.weights.ljust(base, b"\0") + program.instructions
