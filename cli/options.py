@@ -79,7 +79,10 @@ def read_target(array: str | None, board: str | None, config: Path | None, axi_b
         raise CommandError("--axi-bits: needs --array, --board or --config")
     else:
         return None
-    return params if axi_bits is None else replace(params, axi_bits=axi_bits)
+    try:
+        return params if axi_bits is None else replace(params, axi_bits=axi_bits)
+    except ValueError as error:
+        raise CommandError(f"--axi-bits: {error}") from None
 
 
 def require_target(array: str | None, board: str | None, config: Path | None) -> Parameters:

@@ -41,7 +41,7 @@ class Report:
     `cycles` are those of the slowest case; without a simulation they are None, or the predicted ones with the engine
     `cycles`. Host operators are outside them. `start_cycles` go by until the first rows of the input are on chip,
     `end_cycles` after the last layer's last result; these and the layers' cycles sum to the total. A board counts only the
-    total, with a clock of `clock_hz`.
+    total, with a clock of `clock_hz`. `memory` is empty where there is no external one.
     """
 
     model: str
@@ -146,7 +146,7 @@ def make_report(session: Session, engine: str, cases: Sequence[Case]) -> Report:
         mismatched_tensors=_mismatched(cases),
         simulated_cycles_per_second=per_second,
         counters=dict(counters) if counters is not None else None,
-        memory=asdict(session.memory) | {"axi_bits": params.axi_bits},
+        memory={} if params.compact else asdict(session.memory) | {"axi_bits": params.axi_bits},
         clock_hz=session.clock_hz,
         layers=tuple(_row(layer, by_layer, predicted, params) for layer in program.layers),
     )
@@ -183,7 +183,7 @@ def print_report(report: Report) -> None:
     print_table(columns, rows, totals)
     if folded := sum(not layer.output for layer in report.layers):
         print_text(f"{folded} more operators of the model are folded into these.")
-    print_text(f"Host operators are outside the cycles. Memory: {_memory(report)}.")
+    print_text(f"Host operators are outside the cycles{_memory(report)}.")
     if report.counters is not None and report.cycles:
         shares = (f"{name} {percent(value / report.cycles)}" for name, value in report.counters.items() if value)
         print_text(f"Cycles: {', '.join(shares)}.")
@@ -244,7 +244,9 @@ def _short(name: str, op: str) -> str:
 
 def _memory(report: Report) -> str:
     memory = report.memory
-    return f"{memory['axi_bits']} bits, latency {memory['latency']} cycles, bandwidth {memory['bandwidth']} %"
+    if not memory:
+        return ", and so is what the host moves into the accelerator's own memory and out of it"
+    return f". Memory: {memory['axi_bits']} bits, latency {memory['latency']} cycles, bandwidth {memory['bandwidth']} %"
 
 
 def _compared(report: Report) -> str:

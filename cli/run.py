@@ -109,6 +109,8 @@ def run_command(
         params = params or opened.params
     if params is None:
         raise CommandError(NO_TARGET)
+    if params.compact and (latency is not None or bandwidth is not None):
+        raise CommandError("--latency and --bandwidth: this accelerator has no external memory")
     with Steps() as steps:
         session = _session(opened, params, engine, fuse=not no_fuse, memory=memory, step=steps)
         cases = _cases(session.program, input_path)
