@@ -9,8 +9,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from tilewright.hw.boards.compact_design import CompactBoardDesign
 from tilewright.hw.boards.design import BoardDesign
 from tilewright.hw.params import Parameters
+from tilewright.hw.primitives import models
 from tilewright.hw.verilog import convert
 from tilewright.sim.verilator import Build, run_test
 
@@ -23,7 +25,10 @@ BAUD = 2400
 
 @functools.cache
 def _verilog(params: Parameters, memory_kib: int) -> str:
-    return convert(BoardDesign(params, memory_kib, CLOCK_HZ, CLOCK_HZ // DIVISOR), "board")
+    baud = CLOCK_HZ // DIVISOR
+    compact = params.compact
+    design = CompactBoardDesign(params, CLOCK_HZ, baud) if compact else BoardDesign(params, memory_kib, CLOCK_HZ, baud)
+    return convert(design, "board")
 
 
 @contextlib.contextmanager
@@ -34,7 +39,7 @@ def simulated_board(
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "board.v").write_text(_verilog(params, memory_kib))
-        sources = (HERE / "simulated_board.sv", folder / "board.v")
+        sources = (HERE / "simulated_board.sv", folder / "board.v", *models(params.target))
         executable = Build(sources=sources, top="simulated_board", parameters={"DIVISOR": DIVISOR}).executable()
         job = {"port": str(folder / "port"), "stop": str(folder / "stop"), "seed": seed}
         job |= {"sent": sent, "returned": returned, "unplug": unplug}

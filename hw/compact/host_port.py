@@ -83,6 +83,7 @@ class HostPort(wiring.Component):
             "STATUS": self.status.as_value(),
             "ERROR": self.error.as_value(),
             "ERROR_PC": (self.pc + ~self.base)[4:14],
+            "ERROR_DETAIL": C(0, 32),
             "CYCLES_LO": self.cycles,
             "CYCLES_HI": C(0, 32),
         }

@@ -72,7 +72,7 @@ def test_load_behind_compute(program: Program) -> None:
     steps = (replace(first, count=first.count + 1), *(
         replace(step, first=step.first + 1) if hasattr(step, "first") else step for step in program.steps[1:]
     ))  # fmt: skip
-    with pytest.raises(ProgramError, match="LOAD.*behind a COMPUTE"):
+    with pytest.raises(ProgramError, match=r"\(LOAD\): it comes behind a COMPUTE"):
         verify_program(replace(program, instructions=b"".join(moved), steps=steps, tensors=(), layers=()))
 
 

@@ -1,6 +1,6 @@
 """Whole networks in RTL: every tensor equal to LiteRT's reference kernels, within the cycles that the design promises."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +9,7 @@ from tilewright.cli.report import make_report
 from tilewright.cli.session import Session
 from tilewright.examples.digits import CASES, MODEL
 from tilewright.hw.params import parse_array
+from tilewright.hw.presets import find_preset
 from tilewright.mapper.tflite import read_tflite
 
 from ..models import reference_tensors
@@ -47,6 +48,16 @@ def check(model: Path, array: str, image: np.ndarray | None, fuse: bool = True, 
     assert report.cycles == report.predicted_cycles
     assert report.counters == session.prediction.counters
     return report
+
+
+def test_icebreaker(outside_model):
+    """Keyword spotting where nothing is but the chip's own memories."""
+    settings = asdict(find_preset("icebreaker").params)
+    array = f"{settings.pop('rows')}x{settings.pop('cols')}"
+    with np.load(outside_model("mlperf_tiny_kws_dscnn.cases.npz")) as cases:
+        image = cases["input"][0]
+    report = check(outside_model("mlperf_tiny_kws_dscnn.tflite"), array, image, **settings)
+    assert report.cycles is not None and report.cycles <= 500_000
 
 
 @pytest.mark.parametrize(

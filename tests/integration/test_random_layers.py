@@ -1,4 +1,4 @@
-"""A few layers of `make random`, on one array."""
+"""A few layers of `make random`, on one array and on the compact accelerator."""
 
 import re
 import subprocess
@@ -11,8 +11,9 @@ SCRIPT = Path(__file__).parents[1] / "random_layers.py"
 
 
 @pytest.mark.slow
-def test_random_layers():
-    command = [sys.executable, SCRIPT, "--count", "24", "--seed", "3", "--array", "8x8", "--jobs", "1"]
+@pytest.mark.parametrize("array", ["8x8", "icebreaker"])
+def test_random_layers(array: str):
+    command = [sys.executable, SCRIPT, "--count", "24", "--seed", "3", "--array", array, "--jobs", "1"]
     result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 0, result.stdout + result.stderr
     assert "24 layers: " in result.stdout and " 0 failed" in result.stdout
