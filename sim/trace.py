@@ -89,7 +89,7 @@ class Trace:
         mask = self.mask[writes, None] >> np.arange(units) & 1
         write, unit = np.nonzero(mask)
         n = writes[write]
-        data = self.data[n].reshape(len(n), units, -1)
+        data = self.data[n].reshape(len(n), units, scratchpad.shape[2])
         scratchpad[self.bank[n], self.address[n] * units + unit] = data[np.arange(len(n)), unit]
 
 
