@@ -17,7 +17,9 @@ def _board(name: str, platform) -> Board:
         "busy": pin_of(platform, "led_g", 0),
         "error": pin_of(platform, "led_r", 0),
     }
-    return Board(name=name, clock_hz=clock_of(platform), pins=pins, pll=ice40_pll, write_constraints=write_pcf)
+    return Board(
+        name=name, clock_hz=clock_of(platform), pins=pins, pll=ice40_pll, write_constraints=write_pcf, loader="ice40_generic"
+    )
 
 
 ICEBREAKER = _board("icebreaker", ICEBreakerPlatform())
