@@ -16,7 +16,7 @@ KEYS = (
     "simulated_cycles_per_second", "counters", "layers",
 )  # fmt: skip
 COUNTERS = ["active", "wait_weights", "wait_input", "wait_output", "wait_tokens", "idle"]
-LAYER_KEYS = ["name", "op", "where", "macs", "cycles", "predicted_cycles", "bound_cycles", "utilization", "fused_into"]
+LAYER_KEYS = ["name", "op", "where", "output", "macs", "cycles", "predicted_cycles", "bound_cycles", "utilization", "fused_into"]
 
 
 def run(tilewright: Tilewright, *arguments: object) -> dict:
