@@ -110,8 +110,8 @@ class Feeder(wiring.Component):
 
         ``asked`` is a cycle ahead of ``step``.
         """
-        multiples = [Signal(8, name=f"multiple_{n}", reset_less=True) for n in range(self._ports)]
-        m.d.sync += [multiple.eq(n * self.step.group) for n, multiple in enumerate(multiples)]
+        multiples = [Signal(8, name=f"multiple_{n}", reset_less=True) for n in range(1, self._ports)]
+        m.d.sync += [multiple.eq(n * self.step.group) for n, multiple in enumerate(multiples, start=1)]
         first = Signal(signed(14), reset_less=True)  # columns first .. limit - 1 of the kernel lie inside
         limit = Signal(signed(14), reset_less=True)
         m.d.sync += [first.eq(-self.step.x), limit.eq(self.step.width - self.step.x)]
@@ -124,7 +124,7 @@ class Feeder(wiring.Component):
             row = Signal(range(self._ports), name=f"row_{r}", reset_less=True)
             m.d.comb += tap.eq(asked.skip + r)
             m.d.sync += [column.eq(tap), row.eq(0)]
-            for n, multiple in enumerate(multiples[1:], start=1):
+            for n, multiple in enumerate(multiples, start=1):
                 with m.If(tap >= multiple):
                     m.d.sync += [column.eq(tap - multiple), row.eq(n)]
             kernel_row = Signal.like(row, name=f"kernel_row_{r}", reset_less=True)
