@@ -116,7 +116,7 @@ def _design(chosen: _Options) -> tuple[Design, dict[str, bytes], dict[str, str]]
     if chosen.alone:
         accelerator = generate(preset.params)
         text = accelerator.verilog + "\n" + convert(Funnel(preset.params, TOP), _FUNNEL)
-        design = Design(verilog=text, top=_FUNNEL, frequency=chosen.frequency, array="dut.compute.array")
+        design = Design(verilog=text, top=_FUNNEL, frequency=chosen.frequency, array=f"dut.{_array(preset)}")
         return design, {"design.v": text.encode()}, {"accelerator": accelerator.sha256}
     board, device = BOARDS[preset.board], DEVICES[preset.device]
     try:
@@ -125,10 +125,15 @@ def _design(chosen: _Options) -> tuple[Design, dict[str, bytes], dict[str, str]]
         raise CommandError(f"--clock: {str(error).removeprefix('clock_hz: ')}") from None
     design = Design(
         verilog=text, top="top", constraints=board.constraints, frequency=chosen.frequency,
-        array="board.accelerator.compute.array", bitstream=True,
+        array=f"board.accelerator.{_array(preset)}", bitstream=True,
     )  # fmt: skip
     files = {"design.v": text.encode(), f"constraints{device.constraints_suffix}": board.constraints.encode()}
     return design, files, {}
+
+
+def _array(preset: Preset) -> str:
+    """The array's place in the accelerator."""
+    return "array" if preset.params.compact else "compute.array"
 
 
 def _print(figures: dict[str, Any]) -> None:

@@ -14,9 +14,10 @@ LEAST_MHZ = 20
 @pytest.mark.slow
 def test_bitstream() -> None:
     board = BOARDS[PRESET.board]
-    verilog = board.verilog(PRESET.params, 0, round(1e6 * PRESET.frequency), 1_000_000)
+    verilog = board.verilog(PRESET.params, PRESET.memory_kib, round(1e6 * PRESET.frequency), 1_000_000)
     design = Design(
-        verilog=verilog, top=TOP, constraints=board.constraints, frequency=PRESET.frequency, bitstream=True
+        verilog=verilog, top=TOP, constraints=board.constraints, frequency=PRESET.frequency,
+        array="board.accelerator.array", bitstream=True,
     )  # fmt: skip
     first, second = (synthesize(design, DEVICES[PRESET.device], seeds=(1,)) for _ in range(2))
     (place,) = first.places
@@ -24,6 +25,7 @@ def test_bitstream() -> None:
     assert place.cells["lut4"] <= MOST_CELLS
     assert place.cells["dsp"] == 8
     assert place.fmax >= LEAST_MHZ
+    assert 0 < first.array_lut4 < place.cells["lut4"]
     assert len(first.bitstream) > 100_000
     assert first.bitstream == second.bitstream
     assert first.places == second.places
