@@ -75,7 +75,8 @@ class Parameters:
         _require("memory", self.memory, MEMORIES)
         if self.memory == "spram":
             for name, only in _COMPACT.items():
-                _require(name, getattr(self, name), (only,))
+                if (value := getattr(self, name)) != only:
+                    raise ValueError(f"{name}: {value!r} with memory spram, which goes with {only!r} alone")
         _require("target", self.target, TARGETS)
         self._check_blocks()
 

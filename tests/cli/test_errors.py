@@ -29,6 +29,17 @@ def test_no_target(fails: Fails):
 
 
 @pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--latency", "5"), "--latency and --bandwidth: this accelerator has no external memory"),
+        (("--axi-bits", "64"), "--axi-bits: axi_bits: 64 with memory spram, which goes with 32 alone"),
+    ],
+)
+def test_memory_of_the_compact_accelerator(fails: Fails, options: tuple[str, str], message: str):
+    assert fails(2, "run", "digits", "--board", "icebreaker", *options) == message
+
+
+@pytest.mark.parametrize(
     ("content", "message"),
     [
         ("{", "not a JSON file"),

@@ -12,6 +12,8 @@ EIGHT = parse_array("8x8")
     ("settings", "message"),
     [
         ({"target": "spartan"}, "target: 'spartan' is not one of generic, ecp5, ice40, gowin"),
+        ({"memory": "sdram"}, "memory: 'sdram' is not one of axi, spram"),
+        ({"memory": "spram"}, "rows: 8 with memory spram, which goes with 4 alone"),
         ({"dsp_blocks": 3}, "dsp_blocks: 3 with target generic, which has none"),
         ({"target": "ecp5", "dsp_blocks": 31}, "dsp_blocks: 31 is less than the 33 that 8 lanes and pools take"),
         ({"target": "ecp5", "dsp_blocks": -1}, "dsp_blocks: -1 is not 0 to 4096"),
@@ -28,6 +30,19 @@ def test_the_fingerprint_tells_programs_apart() -> None:
     assert replace(EIGHT, target="ecp5", dsp_blocks=96).fingerprint == EIGHT.fingerprint
     others = [replace(EIGHT, activation_kib=64), replace(EIGHT, residual=False), parse_array("8x16"), parse_array("16x8")]
     assert len({EIGHT.fingerprint, *(params.fingerprint for params in others)}) == 5
+
+
+def test_the_compact_accelerator_changed_no_fingerprint() -> None:
+    """Programs from before there was a choice of memories still run."""
+    assert parse_array("4x4").fingerprint == 0xF94D07329926F795
+    assert EIGHT.fingerprint == 0x0A956DD997AF6C22
+    settings = {"activation_kib": 64, "accumulator_depth": 128, "packed": False, "residual": False, "pooling": False}
+    common = replace(parse_array("4x4"), **settings)
+    compact = replace(common, memory="spram")
+    assert compact.compact and not common.compact
+    assert compact.fingerprint != common.fingerprint
+    with pytest.raises(ValueError, match="packed: True with memory spram"):
+        replace(compact, packed=True)
 
 
 def test_json() -> None:
