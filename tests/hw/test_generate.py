@@ -5,6 +5,7 @@ import json
 import os
 import resource
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -102,3 +103,10 @@ def test_a_full_disk_is_named(tmp_path: Path):
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert caught.value.filename == str(tmp_path / "a.v")
     assert not list(tmp_path.iterdir())
+
+
+def test_targets_have_verilog_of_their_own():
+    """They have one fingerprint, because they run the same programs."""
+    settings = [("generic", 0), ("ice40", 5), ("ice40", 6), ("gowin", 20)]
+    made = [generate(replace(parse_array("4x4"), target=target, dsp_blocks=blocks)) for target, blocks in settings]
+    assert len({each.sha256 for each in made}) == len(settings)
