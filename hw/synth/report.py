@@ -10,6 +10,7 @@ from .device import Device
 __all__ = ["Place", "read_place"]
 
 _TOTAL_LUT4 = re.compile(r"Total LUT4s:\s+(\d+)/")
+_REGISTERS = re.compile(r"(\d+) LCs used as (?:LUT4 and )?DFF")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +31,9 @@ class Place:
 
 
 def read_place(seed: int, report: str, log: str, device: Device) -> Place:
-    """Read nextpnr's JSON report; the LUTs of ECP5 are only in its log. Raises ``ValueError`` if there is no clock."""
+    """Read nextpnr's JSON report; the LUTs of ECP5 and the registers of iCE40 are only in its log. Raises ``ValueError`` if
+    there is no clock.
+    """
     values = json.loads(report)
     clocks = values["fmax"]
     if not clocks:
@@ -40,6 +43,7 @@ def read_place(seed: int, report: str, log: str, device: Device) -> Place:
     cells = {kind: sum(used.get(name, 0) for name in names) for kind, names in device.cells.items()}
     if total := _TOTAL_LUT4.search(log):
         cells["lut4"] = int(total[1])
+    cells["ff"] += sum(map(int, _REGISTERS.findall(log)))
     return Place(
         seed=seed,
         fmax=round(clocks[clock]["achieved"], 2),

@@ -90,6 +90,21 @@ def test_the_best_seed_counts(tools) -> None:
     }  # fmt: skip
 
 
+def test_cells_of_ice40_have_a_table_and_a_register(tools) -> None:
+    log = """\
+echo "Info:     1660 LCs used as LUT4 only"
+echo "Info:     1254 LCs used as LUT4 and DFF"
+echo "Info:     1368 LCs used as DFF only"
+"""
+    cells = ("TRELLIS_COMB", "ICESTORM_LC"), ("TRELLIS_FF", "ICESTORM_DSP"), ("--textcfg", "--asc")
+    script = NEXTPNR
+    for former, name in cells:
+        script = script.replace(former, name)
+    tools(nextpnr_ice40=log + script, icepack="cat $1 > $2")
+    (place,) = synthesize(DESIGN, DEVICES["iCE40UP5K-SG48"], seeds=(1,)).places
+    assert place.cells == {"lut4": 123, "ff": 2622, "dsp": 45, "bram": 0}
+
+
 def test_what_the_tools_are_told(tools, tmp_path: Path) -> None:
     tools(yosys=f'echo "$@" > {tmp_path}/yosys; {YOSYS}', nextpnr_ecp5=f'echo "$@" > {tmp_path}/nextpnr\n{NEXTPNR}')
     synthesize(DESIGN, ECP5, seeds=(7,))
