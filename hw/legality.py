@@ -301,6 +301,8 @@ def _verify_dataflow(program: Program) -> None:
         known |= set(writes)
     if missing := [name for name in program.model_outputs if name not in known]:
         raise ProgramError(f"steps: nothing defines the model's output {missing[0]!r}")
+    if stray := sorted(external - known):
+        raise ProgramError(f"steps: nothing defines {stray[0]!r}, which the accelerator's tables have")
 
 
 def _verify_run(program: Program, offset: int) -> None:

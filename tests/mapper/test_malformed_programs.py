@@ -80,6 +80,7 @@ def test_the_unchanged_program_is_read(content: bytes):
         (lambda head: head.update(model_inputs=["none"]), "model_inputs: no table has 'none'"),
         (lambda head: head.update(steps=[]), "no run has the instructions from 0 on"),
         (lambda head: head["inputs"].append(head["inputs"][0]), "stands in them twice"),
+        (lambda head: head["inputs"].append(head["inputs"][0] | {"name": "stray"}), "nothing defines 'stray'"),
         (lambda head: head["steps"][0].update(kind="walk"), "missing 'walk'"),
         (lambda head: head["steps"][0].update(count=1 << 80), "count: expected int"),
         (put("inputs", "shape", [1, -4, 4, 3]), r"inputs: tensor 't0': shape \[1, -4, 4, 3\]"),
