@@ -159,9 +159,10 @@ def print_report(report: Report) -> None:
         Column("predicted", right=True), Column("bound", right=True), Column("util", right=True),
         Column("fused into", wraps=True),
     ]  # fmt: skip
+    short = {layer.name: _short(layer.name, layer.op) for layer in report.layers}
     rows = [
         (
-            _short(layer.name, layer.op),
+            short[layer.name],
             layer.op,
             layer.where,
             number(layer.macs),
@@ -169,7 +170,7 @@ def print_report(report: Report) -> None:
             number(layer.predicted_cycles),
             number(layer.bound_cycles),
             percent(layer.utilization) if layer.macs else "",
-            layer.fused_into or "",
+            short.get(layer.fused_into or "", layer.fused_into or ""),
         )
         for layer in report.layers
         if layer.output
