@@ -34,7 +34,7 @@ class Commands(click.Group):
         command: click.Command = getattr(module, f"{name}_command")
         return command
 
-    def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any) -> Any:  # type: ignore[override]
+    def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any) -> Any:  # type: ignore[override]  # click has overloads by standalone_mode
         """Run, and end the process with an exit status of `Status`."""
         extra |= {"standalone_mode": False}
         try:

@@ -191,7 +191,7 @@ def _as_npz(program: Program, answers: list[Case], axis: str) -> Content:
     }
 
     def save(file: BinaryIO) -> None:
-        np.savez(file, **arrays)  # type: ignore[arg-type]
+        np.savez(file, **arrays)  # type: ignore[arg-type]  # numpy takes them for allow_pickle, too
 
     return save
 

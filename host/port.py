@@ -49,8 +49,10 @@ class SerialPort:
             self._serial = serial.Serial(name, baud, timeout=0, write_timeout=_WRITE_SECONDS, exclusive=True)
         except (serial.SerialException, OSError, ValueError, OverflowError) as error:
             raise PortError(f"cannot open {name}: {_reason(error, baud)}") from None
+        # Else some adapters keep a reply for 16 ms. Where the platform, pyserial's class for it, or the adapter has no such
+        # mode, one of these says so, and the line works all the same.
         with contextlib.suppress(AttributeError, NotImplementedError, ValueError, OSError):
-            self._serial.set_low_latency_mode(True)  # else some adapters keep a reply for 16 ms
+            self._serial.set_low_latency_mode(True)
 
     def send(self, data: bytes) -> None:
         """Write all of ``data``."""

@@ -1,6 +1,7 @@
 """Requantization of one channel: a 32-bit sum becomes an int8 value, one per cycle. No reset touches it."""
 
 import itertools
+from typing import ClassVar
 
 from amaranth import *
 from amaranth.lib import wiring
@@ -100,7 +101,7 @@ class RequantLane(wiring.Component):
     result: Out(signed(8))
 
     LATENCY = 8
-    STAGES = {"rounding": 2, "zero_point": 6, "minimum": 7, "maximum": 7}  # noqa: RUF012
+    STAGES: ClassVar = {"rounding": 2, "zero_point": 6, "minimum": 7, "maximum": 7}
     """Cycles from the operands to the cycle in which an input that many values share is sampled."""
 
     def __init__(self, *, target: str = "generic") -> None:

@@ -1,5 +1,7 @@
 """Residual addition of one channel: two table look-ups, a sum and a shift, one value per cycle. No reset touches it."""
 
+from typing import ClassVar
+
 from amaranth import *
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
@@ -39,7 +41,7 @@ class ResidualLane(wiring.Component):
     result: Out(signed(8))
 
     LATENCY = 8
-    STAGES = {  # noqa: RUF012
+    STAGES: ClassVar = {
         "offset": 3, "offset_below": 3, "shift": 4, "zero_point": 6, "minimum": 7, "maximum": 7, "residual": 7,
     }  # fmt: skip
     """Cycles from ``value`` to the cycle in which an input that many values share is sampled."""

@@ -48,8 +48,8 @@ class Latencies:
     realigned: int = 2  # a vector out of the ring, to its write
     weights: int = 3  # a beat to its vector at the head of the stream
     compute: int = 4  # a COMPUTE leaves the gate, to its first step
+    issue: int = ComputeEngine.ISSUE  # a step of the array to its reads
     store_read: int = 1  # a STORE leaves the gate, to its first read
-    store_phase: int = -1  # a read of STORE's, to the step of the array that uses the memory in the same cycle
     store_queue: int = 3  # a read, to its vector's way into the ring
     store_ring: int = 2  # a vector goes into the ring, to the beat that it completes
     store_out: int = 2  # a beat leaves the ring, to the bus

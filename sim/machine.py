@@ -397,7 +397,7 @@ class Machine:
         room = 4 * max(beat_bytes, vector) - vector  # in the realigner's ring, for it to take a vector more
         bus = Beats(self._memory)
         answers: list[int] = []
-        beats = [-1, -1]
+        beats = deque([-1, -1], maxlen=2)
         while True:
             index, fields = yield from self._next(Opcode.STORE)
             read = entered = given = self._clock.now + lat.store_read - 1
@@ -420,7 +420,7 @@ class Machine:
                             read = yield from self._read(bank, max(read + 1, left[0] + 1))
                             entered = max(entered + 1, read + lat.store_queue, fits)
                             left.append(entered)
-                        given = max(given + 1, entered + lat.store_ring, beats[-2], after - lat.store_out)
+                        given = max(given + 1, entered + lat.store_ring, beats[0], after - lat.store_out)
                         gone.append((have, given))
                         beats.append(bus.next(given + lat.store_out))
                     answers.append(beats[-1] + self._memory.write_latency)
@@ -431,8 +431,8 @@ class Machine:
     def _read(self, bank: int, cycle: int) -> Generator[Any, None, int]:
         """The first cycle, from this one on, in which the array leaves a bank to STORE."""
         while True:
-            at = cycle + self._latencies.store_phase
-            yield max(cycle, at)
+            yield cycle
+            at = cycle - self._latencies.issue
             taken = next(((start, number, reads) for start, number, reads in reversed(self._reads) if start <= at), None)
             if taken is None or not taken[2].taken(taken[1], at - taken[0], bank):
                 return cycle

@@ -77,7 +77,7 @@ class Layer:
 
     def run(self, parameters: Parameters, *operands: Array) -> tuple[Array, Backward]:
         """The output for a batch of operands, and the way back from its gradient."""
-        raise NotImplementedError
+        raise NotImplementedError  # every operator below has its own
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class Weighted(Layer):
 
     def product(self, weight: Array, operand: Array) -> tuple[Array, ProductBackward]:
         """Weight times operand, and the way back; both operands, and the gradient that comes back, are snapped."""
-        raise NotImplementedError
+        raise NotImplementedError  # every weighted operator below has its own
 
     def run(self, parameters: Parameters, *operands: Array) -> tuple[Array, Backward]:
         weight, bias = parameters[f"{self.name}.weight"], parameters[f"{self.name}.bias"]

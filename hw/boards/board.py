@@ -13,7 +13,7 @@ from .compact_design import CompactBoardDesign
 from .design import BoardDesign
 from .pll import MODULE, PLL
 
-__all__ = ["TOP", "Board", "BoardTop", "Pin", "clock_of", "pin_of", "write_cst", "write_lpf", "write_pcf"]
+__all__ = ["TOP", "Board", "BoardTop", "Pin", "clock_of", "pin_of", "serial_pins", "write_cst", "write_lpf", "write_pcf"]
 
 TOP = "top"
 """Name of the top-level module."""
@@ -40,6 +40,18 @@ def pin_of(platform, name: str, number: int = 0, subsignal: str = "") -> Pin:
     (pins,) = item.ios
     (site,) = pins.names
     return Pin(site, pins.invert, attributes)
+
+
+def serial_pins(platform, *, button: str, busy: tuple[str, int], error: tuple[str, int]) -> dict[str, Pin]:
+    """The pins of a board whose serial line is amaranth-boards' ``uart``."""
+    return {
+        "clk": pin_of(platform, platform.default_clk),
+        "button": pin_of(platform, button),
+        "rx": pin_of(platform, "uart", subsignal="rx"),
+        "tx": pin_of(platform, "uart", subsignal="tx"),
+        "busy": pin_of(platform, *busy),
+        "error": pin_of(platform, *error),
+    }
 
 
 class BoardTop(wiring.Component):

@@ -7,8 +7,7 @@ from amaranth.lib.wiring import In, Out, connect
 from ..compact.accelerator import CompactAccelerator
 from ..compact.host_port import MEMORY_BYTES
 from ..params import Parameters
-from .link import Link
-from .uart import UARTReceiver, UARTTransmitter, divisor
+from .serial_link import SerialLink
 
 __all__ = ["CompactBoardDesign"]
 
@@ -18,23 +17,18 @@ class CompactBoardDesign(wiring.Component):
 
     def __init__(self, params: Parameters, clock_hz: int, baud: int):
         self._params = params
-        self._clock_hz = clock_hz
-        self._divisor = divisor(clock_hz, baud)
+        self._link = SerialLink(MEMORY_BYTES, clock_hz, baud)
         super().__init__({"rx": In(1, init=1), "tx": Out(1, init=1), "busy": Out(1), "error": Out(1)})
 
     def elaborate(self, platform):
         m = Module()
         m.submodules.accelerator = accelerator = CompactAccelerator(self._params)
-        m.submodules.receiver = receiver = UARTReceiver(self._divisor)
-        m.submodules.transmitter = transmitter = UARTTransmitter(self._divisor)
-        m.submodules.link = link = Link(memory_bytes=MEMORY_BYTES, clock_hz=self._clock_hz)
+        m.submodules.link = link = self._link
         connect(m, link.registers, accelerator.registers)
         connect(m, link.memory, accelerator.memory)
-        connect(m, receiver.o, link.rx)
-        connect(m, link.tx, transmitter.i)
         m.d.comb += [
-            receiver.line.eq(self.rx),
-            self.tx.eq(transmitter.line),
+            link.rx.eq(self.rx),
+            self.tx.eq(link.tx),
             self.busy.eq(accelerator.status.busy),
             self.error.eq(accelerator.status.error),
         ]

@@ -6,10 +6,9 @@ from amaranth.lib.wiring import In, Out, connect
 
 from ..accelerator import Accelerator
 from ..params import Parameters
-from .link import Link
+from ..requests import RequestsToAXI4Lite
 from .memory import OnChipMemory
-from .requests import RequestsToAXI4Lite
-from .uart import UARTReceiver, UARTTransmitter, divisor
+from .serial_link import SerialLink
 
 __all__ = ["BoardDesign"]
 
@@ -24,27 +23,22 @@ class BoardDesign(wiring.Component):
     def __init__(self, params: Parameters, memory_kib: int, clock_hz: int, baud: int):
         self._params = params
         self._memory_kib = memory_kib
-        self._clock_hz = clock_hz
-        self._divisor = divisor(clock_hz, baud)
+        self._link = SerialLink(1024 * memory_kib, clock_hz, baud)
         super().__init__({"rx": In(1, init=1), "tx": Out(1, init=1), "busy": Out(1), "error": Out(1)})
 
     def elaborate(self, platform):
         m = Module()
         m.submodules.accelerator = accelerator = Accelerator(self._params)
         m.submodules.memory = memory = OnChipMemory(self._memory_kib, self._params.axi_bits)
-        m.submodules.receiver = receiver = UARTReceiver(self._divisor)
-        m.submodules.transmitter = transmitter = UARTTransmitter(self._divisor)
-        m.submodules.link = link = Link(memory_bytes=1024 * self._memory_kib, clock_hz=self._clock_hz)
+        m.submodules.link = link = self._link
         m.submodules.registers = registers = RequestsToAXI4Lite()
         connect(m, accelerator.m_axi, memory.axi)
         connect(m, registers.axi, accelerator.s_axil)
         connect(m, link.registers, registers.requests)
         connect(m, link.memory, memory.requests)
-        connect(m, receiver.o, link.rx)
-        connect(m, link.tx, transmitter.i)
         m.d.comb += [
-            receiver.line.eq(self.rx),
-            self.tx.eq(transmitter.line),
+            link.rx.eq(self.rx),
+            self.tx.eq(link.tx),
             self.busy.eq(accelerator.status.busy),
             self.error.eq(accelerator.status.error),
         ]

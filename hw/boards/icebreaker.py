@@ -2,21 +2,14 @@
 
 from amaranth_boards.icebreaker import ICEBreakerPlatform
 
-from .board import Board, clock_of, pin_of, write_pcf
+from .board import Board, clock_of, serial_pins, write_pcf
 from .pll_ice40 import ice40_pll
 
 __all__ = ["ICEBREAKER"]
 
 
 def _board(name: str, platform) -> Board:
-    pins = {
-        "clk": pin_of(platform, platform.default_clk),
-        "button": pin_of(platform, "button", 0),
-        "rx": pin_of(platform, "uart", 0, "rx"),
-        "tx": pin_of(platform, "uart", 0, "tx"),
-        "busy": pin_of(platform, "led_g", 0),
-        "error": pin_of(platform, "led_r", 0),
-    }
+    pins = serial_pins(platform, button="button", busy=("led_g", 0), error=("led_r", 0))
     return Board(
         name=name, clock_hz=clock_of(platform), pins=pins, pll=ice40_pll, write_constraints=write_pcf, loader="ice40_generic"
     )

@@ -5,8 +5,8 @@ from amaranth.lib import data, enum, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
+from ..requests import REPLY, RequestSignature
 from .framing import Deframer, Framer
-from .requests import REPLY, RequestSignature
 from .uart import RECEIVED
 
 __all__ = ["HEADER", "IDENTITY", "LINK_MAGIC", "LINK_VERSION", "OVERHEAD", "REPLY_FLAG", "SLOTS", "Link", "Space", "Status"]

@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In
 from amaranth.utils import exact_log2
 
 from ..axi import AXI4Signature
-from .requests import RequestSignature
+from ..requests import RequestSignature
 
 __all__ = ["OnChipMemory"]
 

@@ -2,21 +2,14 @@
 
 from amaranth_boards.tang_primer_20k import TangPrimer20kDockPlatform
 
-from .board import Board, clock_of, pin_of, write_cst
+from .board import Board, clock_of, serial_pins, write_cst
 from .pll import gowin_pll
 
 __all__ = ["TANG_PRIMER_20K"]
 
 
 def _board(name: str, platform) -> Board:
-    pins = {
-        "clk": pin_of(platform, platform.default_clk),
-        "button": pin_of(platform, "button", 0),
-        "rx": pin_of(platform, "uart", 0, "rx"),
-        "tx": pin_of(platform, "uart", 0, "tx"),
-        "busy": pin_of(platform, "led", 0),
-        "error": pin_of(platform, "led", 1),
-    }
+    pins = serial_pins(platform, button="button", busy=("led", 0), error=("led", 1))
     return Board(
         name=name, clock_hz=clock_of(platform), pins=pins, pll=gowin_pll, write_constraints=write_cst, loader="tangprimer20k"
     )

@@ -2,21 +2,14 @@
 
 from amaranth_boards.ulx3s import ULX3S_25F_Platform, ULX3S_85F_Platform
 
-from .board import Board, clock_of, pin_of, write_lpf
+from .board import Board, clock_of, serial_pins, write_lpf
 from .pll import ecp5_pll
 
 __all__ = ["ULX3S_25F", "ULX3S_85F"]
 
 
 def _board(name: str, platform) -> Board:
-    pins = {
-        "clk": pin_of(platform, platform.default_clk),
-        "button": pin_of(platform, "button_fire", 0),
-        "rx": pin_of(platform, "uart", 0, "rx"),
-        "tx": pin_of(platform, "uart", 0, "tx"),
-        "busy": pin_of(platform, "led", 0),
-        "error": pin_of(platform, "led", 1),
-    }
+    pins = serial_pins(platform, button="button_fire", busy=("led", 0), error=("led", 1))
     return Board(name=name, clock_hz=clock_of(platform), pins=pins, pll=ecp5_pll, write_constraints=write_lpf, loader="ulx3s")
 
 

@@ -5,11 +5,11 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..array import SystolicArray
-from ..boards.requests import RequestSignature
 from ..counters import Category
 from ..isa import ErrorCode, Mode, Rounding
 from ..params import Parameters
 from ..registers import STATUS
+from ..requests import RequestSignature
 from .accumulator import CompactAccumulator
 from .drain import Drain
 from .fields import Decoder

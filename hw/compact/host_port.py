@@ -4,9 +4,9 @@ from amaranth import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from ..boards.requests import RequestSignature
 from ..isa import ErrorCode
 from ..registers import CONTROL, MAGIC, OFFSETS, STATUS, VERSION
+from ..requests import RequestSignature
 from .spram import SPRAM_WORDS
 
 __all__ = ["ACTIVATIONS", "MEMORY_BYTES", "HostPort"]

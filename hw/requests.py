@@ -4,7 +4,7 @@ from amaranth import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..axi import AXI4LiteSignature
+from .axi import AXI4LiteSignature
 
 __all__ = ["REPLY", "REQUEST", "RequestSignature", "RequestsToAXI4Lite"]
 
