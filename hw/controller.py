@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from . import isa
 from .axi import ReadClientSignature
-from .stream_fifo import StreamFIFO
+from .stream_fifo import StreamFIFO, StreamPair
 from .tokens import COUNTS, TOKENS, missing_tokens
 
 __all__ = ["DETAIL", "ENGINES", "FAULTS", "WAITING", "Controller", "Fetcher", "Lifecycle"]
@@ -108,7 +108,7 @@ class Fetcher(wiring.Component):
 class Controller(wiring.Component):
     """Run a program from ``start`` to END. Reset it (with all engines) before each run: `Lifecycle`.
 
-    ``loads``, ``weights``, ``computes``, ``stores`` are the engines' queues, ``queue_depth`` deep. ``finished``
+    ``loads``, ``weights``, ``computes``, ``stores`` are the engines' queues, of two. ``finished``
     pulses when an engine finishes an instruction, ``idle`` says that it has nothing left. ``busy`` from the cycle
     after ``start`` to END's completion, ``done`` after it. An error raises ``halt`` one cycle later, for good, with
     ``error``, ``error_pc`` (the instruction's number; of a watchdog, that of the next to dispatch) and
@@ -117,11 +117,10 @@ class Controller(wiring.Component):
 
     def __init__(
         self, rows: int, cols: int, axi_bytes: int, *, depthwise: bool = True, packed: bool = True,
-        residual: bool = True, pooling: bool = True, queue_depth: int = 4,
+        residual: bool = True, pooling: bool = True,
     ):  # fmt: skip
         self._rows, self._cols, self._axi_bytes = rows, cols, axi_bytes
         self._depthwise, self._packed, self._residual, self._pooling = depthwise, packed, residual, pooling
-        self._queue_depth = queue_depth
         self._sub_bits = (max(rows, cols) // min(rows, cols)).bit_length() - 1
         super().__init__(
             {
@@ -164,7 +163,7 @@ class Controller(wiring.Component):
             view = data.View(isa.FORMATS[_OPCODES[name]], word)
             kept = [field for field, _ in view.shape() if field not in ("opcode", "reserved", "unused")]
             layout = data.StructLayout({field: view.shape()[field].shape for field in kept})
-            m.submodules[f"{name}_queue"] = queue = StreamFIFO(layout, self._queue_depth)
+            m.submodules[f"{name}_queue"] = queue = StreamPair(layout)
             m.submodules[f"{name}_numbers"] = numbers[name] = fifo.SyncFIFO(width=_NUMBER_BITS, depth=_NUMBERS)
             m.d.comb += [
                 *(queue.i.p[field].eq(view[field]) for field in kept),

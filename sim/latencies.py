@@ -62,7 +62,7 @@ class Latencies:
     outstanding_writes: int = 8
     load_queue: int = 3  # instructions between LOAD's requests and its vectors
     weights_queue: int = 4  # instructions between the requests for streams and the vectors at their head
-    queue: int = 5  # instructions that wait at an engine, the one in the gate included
+    queue: int = 3  # instructions that wait at an engine, the one in the gate included
     fetch_ahead: int = 8  # instructions in the queue of beats, or asked for
     load_beats: int = 64  # beats that LOAD holds or has asked for
     constant_blocks: int = RING_BLOCKS

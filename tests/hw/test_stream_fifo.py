@@ -1,20 +1,20 @@
-"""StreamFIFO and StreamRegister: order, capacity, throughput."""
+"""StreamFIFO, StreamPair and StreamRegister: order, capacity, throughput."""
 
 import random
 
 import pytest
 from amaranth.lib import data
-from tilewright.hw.stream_fifo import StreamFIFO, StreamRegister
+from tilewright.hw.stream_fifo import StreamFIFO, StreamPair, StreamRegister
 
 from .test_axi import put, simulate, take
 
 SHAPE = data.StructLayout({"a": 9, "b": 3})
 
 
-@pytest.mark.parametrize("depth", [1, 3, 4, 8])
+@pytest.mark.parametrize("depth", [1, 2, 3, 4, 8])
 @pytest.mark.parametrize("stalls", [(0, 0), (0.5, 0.2), (0.2, 0.5)])
 def test_keeps_order(depth, stalls):
-    dut = StreamFIFO(SHAPE, depth) if depth > 1 else StreamRegister(SHAPE)
+    dut = StreamFIFO(SHAPE, depth) if depth > 2 else StreamPair(SHAPE) if depth == 2 else StreamRegister(SHAPE)
     rng = random.Random(f"{depth} {stalls}")
     sent = [{"a": rng.randrange(512), "b": rng.randrange(8)} for _ in range(100)]
     got, at = [], []
@@ -29,7 +29,21 @@ def test_keeps_order(depth, stalls):
     simulate(dut, [source, sink])
     assert [{"a": p.a, "b": p.b} for p in got] == sent
     if stalls == (0, 0):
-        assert at[0] <= len(sent) + 3
+        assert at[0] <= (2 if depth == 2 else 1) * len(sent) + 3
+
+
+def test_pair_takes_two():
+    dut = StreamPair(8)
+
+    async def testbench(ctx):
+        ctx.set(dut.i.valid, 1)
+        taken = 0
+        for _ in range(8):
+            taken += ctx.get(dut.i.ready)
+            await ctx.tick()
+        assert taken == 2
+
+    simulate(dut, [testbench])
 
 
 def test_level_and_capacity():
