@@ -1,7 +1,6 @@
 """Verilog to bitstream: Yosys, nextpnr for each seed, and the packer, in a folder that goes away again."""
 
 import hashlib
-import json
 import os
 import tempfile
 from collections.abc import Callable, Sequence
@@ -9,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .device import Device
+from .netlist import Netlist
 from .process import Job, run_jobs
 from .report import Place, read_place
 from .tools import Tool, find_tool
@@ -64,7 +64,7 @@ def synthesize(design: Design, device: Device, *, seeds: Sequence[int], step: St
         script = f"read_verilog design.v; {device.synthesize} -top {design.top} -json netlist.json"
         step("synthesizing (Yosys; a new YoWASP tool takes a minute more, once)")
         _run([Job(command=(tools["yosys"].executable, "-q", "-p", script), folder=folder, log="yosys.log")], ("netlist.json",))
-        array_lut4 = _luts(folder / "netlist.json", design.array, device)
+        array_lut4 = _finish_netlist(folder / "netlist.json", design.array, device)
 
         jobs = [_place_job(design, device, tools, folder, seed) for seed in seeds]
         outputs = [(f"report{seed}.json", f"routed{seed}") for seed in seeds]
@@ -109,14 +109,15 @@ def _run(jobs: Sequence[Job], *outputs: Sequence[str], step: Callable[[], None] 
                 raise SynthesisError(f"{tool} ended without its output {file}")
 
 
-def _luts(netlist: Path, instance: str, device: Device) -> int:
-    """LUTs of the cells of a flat netlist whose names lie in ``instance``."""
+def _finish_netlist(path: Path, array: str, device: Device) -> int:
+    """Make the netlist ready for place and route; returns the lookup tables of ``array``."""
     try:
-        modules = json.loads(netlist.read_bytes())["modules"]
-    except (ValueError, KeyError):
-        raise SynthesisError("yosys left half a netlist") from None
-    cells = (item for module in modules.values() for item in module["cells"].items())
-    return sum(device.luts.get(cell["type"], 0) for name, cell in cells if name.startswith(f"{instance}."))
+        netlist = Netlist(path)
+    except ValueError as error:
+        raise SynthesisError(str(error)) from None
+    if device.family == "ecp5" and netlist.cut_carry_chains():
+        netlist.write(path)
+    return netlist.luts(array, device.luts)
 
 
 def _last_error(output: str) -> str:

@@ -29,10 +29,13 @@ from tilewright.hw.verilog import convert
 
 ECP5 = DEVICES["LFE5U-85F-6BG381C"]
 DESIGN = Design(verilog="module top; endmodule\n", top="top", frequency=80, array="board.array", bitstream=True)
-YOSYS = """cat > netlist.json <<END
-{"modules": {"CCU2C": {"cells": {}}, "top": {"cells": {
- "board.array.pe.a": {"type": "LUT4"}, "board.array.b": {"type": "CCU2C"}, "board.array.c": {"type": "TRELLIS_FF"},
- "board.array_not.d": {"type": "LUT4"}, "board.feeder.e": {"type": "TRELLIS_DPR16X4"}}}}}
+NOTHING = '"connections": {}, "port_directions": {}'
+CARRY = '"connections": {"CIN": [2], "COUT": [2]}, "port_directions": {"CIN": "input", "COUT": "output"}'
+YOSYS = f"""cat > netlist.json <<END
+{{"modules": {{"CCU2C": {{"ports": {{}}, "cells": {{}}}}, "top": {{"ports": {{}}, "cells": {{
+ "board.array.pe.a": {{"type": "LUT4", {NOTHING}}}, "board.array.b": {{"type": "CCU2C", {CARRY}}},
+ "board.array.c": {{"type": "TRELLIS_FF", {NOTHING}}}, "board.array_not.d": {{"type": "LUT4", {NOTHING}}},
+ "board.feeder.e": {{"type": "TRELLIS_DPR16X4", {NOTHING}}}}}}}}}}}
 END
 """
 PACK = "cat $2 > $3"

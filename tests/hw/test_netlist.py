@@ -1,0 +1,60 @@
+"""Carry chains of a netlist: what is cut off, and that nothing else is."""
+
+import json
+
+import pytest
+from tilewright.hw.synth.netlist import Netlist
+
+INPUTS = ("CIN", *(f"{pin}{half}" for half in range(2) for pin in "ABCD"))
+OUTPUTS = ("S0", "S1", "COUT")
+
+
+def carry(low: int, **bits):
+    wires = {port: ["0"] for port in INPUTS} | {port: [900 + n] for n, port in enumerate(OUTPUTS)}
+    return {
+        "type": "CCU2C",
+        "parameters": {"INIT0": f"{low:016b}", "INIT1": f"{0x96AA:016b}"},
+        "port_directions": {port: "input" if port in INPUTS else "output" for port in (*INPUTS, *OUTPUTS)},
+        "connections": wires | {port: [bit] for port, bit in bits.items()},
+    }
+
+
+def cut(tmp_path, cells, outputs):
+    path = tmp_path / "netlist.json"
+    ports = {f"o{bit}": {"direction": "output", "bits": [bit]} for bit in outputs}
+    path.write_text(json.dumps({"modules": {"top": {"ports": ports, "cells": cells}}}))
+    netlist = Netlist(path)
+    count = netlist.cut_carry_chains()
+    netlist.write(path)
+    found = json.loads(path.read_text())["modules"]["top"]["cells"]
+    return count, {(name, port) for name, cell in found.items() for port, bits in cell["connections"].items() if bits == ["x"]}
+
+
+def test_upper_end(tmp_path):
+    chain = {
+        "low": carry(0x96AA, CIN="1", S0=1, S1=2, COUT=3),
+        "high": carry(0x96AA, CIN=3, S0=4, S1=5, COUT=6),
+        "used": carry(0x96AA, CIN="1", S0=7, S1=8, COUT=9),
+    }
+    assert cut(tmp_path, chain, [1, 2, 4, 5, 7, 8, 9]) == (1, {("high", "COUT")})
+
+
+@pytest.mark.parametrize(
+    ("table", "ends", "bits", "needed"),
+    [
+        (0x0008, [11, 12], {}, False),  # the lower half's table is 1 for A and B, but D is 1
+        (0x0008, [11, 12], {"D0": "0"}, True),
+        (0x0008, [11, 12], {"D0": 21}, True),
+        (0x0008, [11, 12], {"A0": "0", "D0": "0"}, False),
+        (0x0008, [10, 11, 12], {}, True),  # its sum is read
+        (0x8000, [11, 12], {}, True),  # A, B, C and D
+        (0x000F, [11, 12], {}, False),
+    ],
+)
+def test_lower_end(tmp_path, table, ends, bits, needed):
+    wires = {"A0": 22, "B0": 23, "C0": "0", "D0": "1", "CIN": "0", "S0": 10, "S1": 11, "COUT": 12} | bits
+    if table == 0x8000:
+        wires |= {"C0": 24, "D0": 25}
+    count, found = cut(tmp_path, {"end": carry(table, **wires)}, ends)
+    assert found == (set() if needed else {("end", "CIN")})
+    assert count == (not needed)
