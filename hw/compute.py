@@ -97,7 +97,8 @@ class ComputeEngine(wiring.Component):
             m.d.sync += [mine.en.eq(port.en), mine.place.eq(port.place)]
         m.d.sync += feeder.step.eq(steps.step)
         m.d.comb += [
-            steps.ready_next.eq(loader.ready_next),
+            steps.tile_comes.eq(loader.comes),
+            steps.tile_here.eq(loader.here),
             loader.swap.eq(steps.step.swap),
             *(into.eq(word) for into, word in zip(feeder.words, self.words, strict=True)),
             array.lanes.eq(feeder.lanes),

@@ -23,7 +23,8 @@ class Category(enum.Enum, shape=3):
 class Counters(wiring.Component):
     """Count the cycles of ``running`` in all (``cycles``) and by ``category``; the six counts sum to the total.
 
-    Reset the component to start again at zero. ``by_category`` is indexed by `Category`.
+    Reset the component to start again at zero. ``by_category`` is indexed by `Category`. A cycle is counted one cycle after
+    it.
     """
 
     running: In(1)
@@ -33,10 +34,14 @@ class Counters(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        with m.If(self.running):
+        ran = Signal()
+        m.d.sync += ran.eq(self.running)
+        with m.If(ran):
             m.d.sync += self.cycles.eq(self.cycles + 1)
         for category in Category:
             count = self.by_category[category.value]
-            with m.If(self.running & (self.category == category)):
+            was = Signal(name=f"was_{category.name.lower()}")
+            m.d.sync += was.eq(self.running & (self.category == category))
+            with m.If(was):
                 m.d.sync += count.eq(count + 1)
         return m

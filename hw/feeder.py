@@ -89,7 +89,7 @@ class Feeder(wiring.Component):
         out = data_register(m, self.lanes, "out")
         m.d.sync += out.eq(lanes)
         if self._groups or self._packed:
-            taken, kernel_row = self._place_taps(m, asked, step, used)
+            taken, kernel_row = self._place_taps(m, step, used)
         if self._groups:
             depthwise = Signal()
             m.d.sync += depthwise.eq(step.mode == Mode.DEPTHWISE)
@@ -105,13 +105,11 @@ class Feeder(wiring.Component):
                     m.d.sync += out[r].data.eq(Array(window[r] for window in windows)[kernel_row[r]])
         return m
 
-    def _place_taps(self, m, asked, step, used):
-        """For each array row, a cycle after ``step``: whether its tap lies inside the image, and its kernel row in the pass.
-
-        ``asked`` is a cycle ahead of ``step``.
-        """
-        multiples = [Signal(8, name=f"multiple_{n}", reset_less=True) for n in range(1, self._ports)]
-        m.d.sync += [multiple.eq(n * self.step.group) for n, multiple in enumerate(multiples, start=1)]
+    def _place_taps(self, m, step, used):
+        """For each array row, a cycle after ``step``: whether its tap lies inside the image, and its kernel row in the pass."""
+        # The kernel column of array row 0 if it were in kernel row n: array row r is in the last one where r makes it 0 or more.
+        bases = [Signal(signed(9), name=f"base_{n}", reset_less=True) for n in range(self._ports)]
+        m.d.sync += [base.eq(self.step.skip - n * self.step.group) for n, base in enumerate(bases)]
         first = Signal(signed(14), reset_less=True)  # columns first .. limit - 1 of the kernel lie inside
         limit = Signal(signed(14), reset_less=True)
         m.d.sync += [first.eq(-self.step.x), limit.eq(self.step.width - self.step.x)]
@@ -119,14 +117,14 @@ class Feeder(wiring.Component):
         taken = Signal(self._rows, reset_less=True)
         kernel_rows = []
         for r in range(self._rows):
-            tap = Signal(7, name=f"tap_{r}")
             column = Signal(7, name=f"column_{r}", reset_less=True)
             row = Signal(range(self._ports), name=f"row_{r}", reset_less=True)
-            m.d.comb += tap.eq(asked.skip + r)
-            m.d.sync += [column.eq(tap), row.eq(0)]
-            for n, multiple in enumerate(multiples, start=1):
-                with m.If(tap >= multiple):
-                    m.d.sync += [column.eq(tap - multiple), row.eq(n)]
+            base, number = bases[0], C(0)
+            for n in range(1, self._ports):
+                reached = Signal(name=f"reached_{r}_{n}")
+                m.d.comb += reached.eq(self._reached(bases[n], r))
+                base, number = Mux(reached, bases[n], base), Mux(reached, n, number)
+            m.d.sync += [column.eq(base + r), row.eq(number)]
             kernel_row = Signal.like(row, name=f"kernel_row_{r}", reset_less=True)
             kernel_rows.append(kernel_row)
             m.d.sync += [
@@ -134,6 +132,12 @@ class Feeder(wiring.Component):
                 taken[r].eq(used[r] & (column >= first_column) & (column < limit_column) & step.inside.bit_select(row, 1)),
             ]
         return taken, kernel_rows
+
+    def _reached(self, base, r):
+        """Whether ``base`` + ``r`` is 0 or more, without a carry chain."""
+        bits = exact_log2(self._rows)
+        reached = sum(1 << low for low in range(self._rows) if low + r >= self._rows)
+        return ~base[-1] | (base[bits:].all() & C(reached, self._rows).bit_select(base[:bits], 1))
 
     @staticmethod
     def _column(m, name, bound):

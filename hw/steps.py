@@ -18,10 +18,10 @@ __all__ = ["StepWalker"]
 class StepWalker(wiring.Component):
     """Walks the output pixels of ``passes``.
 
-    A pass starts when ``ready_next`` promises its weights, and takes one step per cycle. In the cycle of a step, ``ports``
-    read for it, ``step`` tells the feeder and ``wave`` the accumulator about it. ``res_en`` marks a read of the residual
-    operand by the last port, ``res_sub`` its sub-vector. ``active`` says that a wave starts, ``wants_weights`` that only
-    weights are missing, ``held`` that a pass or step waits for another reason.
+    A pass starts when ``tile_comes`` or ``tile_here`` (`TileLoader`) promise its weights, and takes one step per cycle. In the
+    cycle of a step, ``ports`` read for it, ``step`` tells the feeder and ``wave`` the accumulator about it. ``res_en`` marks a
+    read of the residual operand by the last port, ``res_sub`` its sub-vector. ``active`` says that a wave starts,
+    ``wants_weights`` that only weights are missing, ``held`` that a pass or step waits for another reason.
     """
 
     def __init__(
@@ -37,7 +37,8 @@ class StepWalker(wiring.Component):
         self._residual = residual
         super().__init__({
             "passes": In(stream.Signature(PASS)),
-            "ready_next": In(1),
+            "tile_comes": In(1),
+            "tile_here": In(1),
             "ports": Out(wiring.Signature({"en": Out(1), "place": Out(place_layout(words))})).array(ports),
             "step": Out(step_layout(rows, units, ports)),
             "wave": Out(WAVE),
@@ -57,6 +58,8 @@ class StepWalker(wiring.Component):
         steps_left = Signal(12)
         results_left = Signal(12)
         phase = Signal(4)  # depthwise: steps to the next result
+        # What the counters say of this step, known with them: it is its row's last, in the last row, has a result.
+        last_step, last_row, result = Signal(), Signal(), Signal()
         row_address = Signal(16)
         address = Signal(16)
         bank = Signal(range(BANKS))
@@ -73,8 +76,6 @@ class StepWalker(wiring.Component):
         packed = (now.mode == Mode.PACKED) if self._packed else C(0)
 
         # This step.
-        result = Signal()
-        m.d.comb += result.eq(~depthwise | ((phase == 0) & (results_left != 0)))
         conflict = Signal()
         priming = Signal()
         issue = Signal()
@@ -106,7 +107,7 @@ class StepWalker(wiring.Component):
                 port.place.address.eq(place // self._units),
             ]
         if self._residual:
-            self._read_residual(m, now, running, result, issue, conflict, reads[0], bank, rows_left, steps_left)
+            self._read_residual(m, now, running, result, issue, conflict, reads[0], bank, last_step)
 
         m.d.comb += [
             self.active.eq(issue),
@@ -125,7 +126,7 @@ class StepWalker(wiring.Component):
             self.step.lead.eq(now.lead),
             self.step.pixel.eq(issue & in_columns),
         ]
-        last_result = result & (rows_left == 0) & Mux(depthwise, results_left == 1, steps_left == 0)
+        last_result = result & last_row & Mux(depthwise, results_left == 1, last_step)
         m.d.comb += [
             self.wave.result.eq(issue & result),
             self.wave.start.eq(issue & first_step),
@@ -140,8 +141,6 @@ class StepWalker(wiring.Component):
         row_distance, next_bank = move_rows(bank, now.stride_y[:2], now.stride_y_step, now.row_step)
         next_row_address = Signal(16)
         m.d.comb += next_row_address.eq(row_address + row_distance)
-        finishing = Signal()
-        m.d.comb += finishing.eq(issue & (steps_left == 0) & (rows_left == 0))
         distance = Signal(16)
         next_pixel = Signal(signed(14))
         m.d.comb += [
@@ -154,11 +153,14 @@ class StepWalker(wiring.Component):
         def inside(position: Value, size: Value) -> Value:
             return ~position[-1] & (position < size)
 
+        next_result = ((phase == 1) | ((phase == 0) & (now.stride_x == 1))) & Mux(result, results_left != 1, results_left != 0)
         with m.If(issue):
             m.d.sync += first_step.eq(0)
-            with m.If(steps_left != 0):
+            with m.If(~last_step):
                 m.d.sync += [
                     steps_left.eq(steps_left - 1),
+                    last_step.eq(steps_left == 1),
+                    result.eq(~depthwise | next_result),
                     address.eq(address + now.x_step),
                     x.eq(x + distance),
                     pixel.eq(next_pixel),
@@ -169,7 +171,10 @@ class StepWalker(wiring.Component):
             with m.Else():
                 m.d.sync += [
                     rows_left.eq(rows_left - 1),
+                    last_row.eq(rows_left == 1),
                     steps_left.eq(now.steps - 1),
+                    last_step.eq(now.steps == 1),
+                    result.eq(1),
                     results_left.eq(now.out_cols),
                     phase.eq(0),
                     row_address.eq(next_row_address),
@@ -183,21 +188,26 @@ class StepWalker(wiring.Component):
                 ]
 
         if self._packed:
-            self._keep_vectors(m, now, running, priming, issue, steps_left == 0, vector_index)
+            self._keep_vectors(m, now, running, priming, issue, last_step, vector_index)
 
         # The next pass.
         following = self.passes.payload
-        clear = self._spacing(m, following, issue & depthwise)
+        aged, quiet = self._spacing(m, following, issue, depthwise)
         position = Signal(signed(14))
         first_rows = [Signal(signed(14), name=f"first_row_{port}") for port in range(self._ports)]
         m.d.comb += [
             position.eq(following.x + following.lead),
             *(row.eq(following.y + port) for port, row in enumerate(first_rows)),
         ]
-        transition = ~running | finishing
+        # Where no step is to end before it, and behind a step; whether that is taken is known last of all. A pass's first
+        # step is never its last as far as the next pass is concerned, which it would follow too soon.
+        clear, behind = Signal(), Signal()
+        tile = self.tile_comes | self.tile_here
         m.d.comb += [
-            self.passes.ready.eq(transition & clear & self.ready_next),
-            self.wants_weights.eq(~running & self.passes.valid & clear),
+            clear.eq(~running & aged & quiet),
+            behind.eq(last_step & last_row & ~first_step & aged & tile & (quiet & ~depthwise | (following.gap == 0))),
+            self.passes.ready.eq((clear & tile) | (issue & behind)),
+            self.wants_weights.eq(clear & self.passes.valid),
             self.held.eq(Mux(running, ~issue, self.passes.valid & ~clear)),
         ]
         with m.If(self.passes.ready & self.passes.valid):
@@ -208,6 +218,9 @@ class StepWalker(wiring.Component):
                 rows_left.eq(following.out_rows - 1),
                 steps_left.eq(following.steps - 1),
                 results_left.eq(following.out_cols),
+                last_row.eq(following.out_rows == 1),
+                last_step.eq(following.steps == 1),
+                result.eq(1),
                 phase.eq(0),
                 row_address.eq(following.address),
                 address.eq(following.address),
@@ -219,7 +232,7 @@ class StepWalker(wiring.Component):
                 *(row.eq(first) for row, first in zip(image_rows, first_rows, strict=True)),
                 in_rows.eq(Cat(inside(row, following.height) for row in first_rows)),
             ]
-        with m.Elif(finishing):
+        with m.Elif(issue & last_step & last_row):
             m.d.sync += running.eq(0)
         return m
 
@@ -240,7 +253,7 @@ class StepWalker(wiring.Component):
         with m.If(running):
             m.d.sync += former.eq(vector_index)
 
-    def _read_residual(self, m, now, running, result, issue, conflict, reads, bank, rows_left, steps_left):
+    def _read_residual(self, m, now, running, result, issue, conflict, reads, bank, last_step):
         """The last port reads the residual operand with each result, a cycle ahead if the activation wants the same bank."""
         port = self.ports[-1]
         row_address = Signal(16)
@@ -262,7 +275,7 @@ class StepWalker(wiring.Component):
             ]
         m.d.sync += done.eq(conflict)
         with m.If(issue):
-            with m.If(steps_left == 0):
+            with m.If(last_step):
                 distance = Mux(res_bank == BANKS - 1, now.res_row_step, 0)
                 m.d.sync += [
                     row_address.eq(row_address + distance),
@@ -279,21 +292,22 @@ class StepWalker(wiring.Component):
                 res_bank.eq(following.res_bank),
             ]
 
-    def _spacing(self, m, following, depthwise_step):
-        """Whether the following pass may start in the next cycle, weights aside."""
+    def _spacing(self, m, following, issue, depthwise):
+        """Whether the following pass may start in the next cycle, weights and this cycle's step aside: by the age of the latest
+        pass's first wave, and by the cycles since the latest depthwise step."""
         # Counted from a pass's first wave, which a vector or residual operand ahead of it may have delayed.
         age = Signal(range(Accumulator.REUSE), init=Accumulator.REUSE - 1)
         with m.If(self.wave.start):
             m.d.sync += age.eq(1)
         with m.Elif(age != Accumulator.REUSE - 1):
             m.d.sync += age.eq(age + 1)
-        aged = ~self.wave.start & (age == Accumulator.REUSE - 1)
+        aged = age == Accumulator.REUSE - 1
         if not self._depthwise:
-            return aged
+            return aged, C(1)
         longest = LEAD_LIMIT + self._rows
         quiet = Signal(range(longest + 1), init=longest)  # cycles since the last depthwise step
-        with m.If(depthwise_step):
+        with m.If(issue & depthwise):
             m.d.sync += quiet.eq(1)
         with m.Elif(quiet != longest):
             m.d.sync += quiet.eq(quiet + 1)
-        return aged & ((following.gap == 0) | (~depthwise_step & (quiet >= following.gap)))
+        return aged, (following.gap == 0) | (quiet >= following.gap)

@@ -17,7 +17,8 @@ def tile_vector_layout(cols: int) -> data.StructLayout:
 class TileLoader(wiring.Component):
     """Takes a tile's vectors, then waits for ``swap``, the step that starts to use it; the next tile may enter in that cycle.
 
-    ``ready_next``: a whole tile will be in the shadow registers in the next cycle, so a pass may start there. ``weights`` and
+    A pass may start in the next cycle if a whole tile will be in the shadow registers then: if ``comes``, its last vector is
+    there to enter, or if ``here``, a tile is already in them, and no ``swap`` takes it. ``weights`` and
     ``shift`` reach the array ``latency`` cycles later, in step with the wave of a step issued in the same cycle.
     """
 
@@ -27,22 +28,23 @@ class TileLoader(wiring.Component):
         super().__init__({
             "tiles": In(stream.Signature(tile_vector_layout(cols))),
             "swap": In(1),
-            "ready_next": Out(1),
+            "comes": Out(1),
+            "here": Out(1),
             "weights": Out(data.ArrayLayout(signed(8), cols)),
             "shift": Out(rows),
         })
 
     def elaborate(self, platform):
         m = Module()
-        full = Signal()
+        full = self.here
         reach = Signal(self._rows, init=1)  # rows that shift on the next vector: one more with each
         take = Signal()
         m.d.comb += [
             self.tiles.ready.eq(~full | self.swap),
             take.eq(self.tiles.valid & self.tiles.ready),
-            self.ready_next.eq((take & self.tiles.payload.last) | (full & ~self.swap)),
+            self.comes.eq(self.tiles.valid & self.tiles.payload.last),
         ]
-        m.d.sync += full.eq(self.ready_next)
+        m.d.sync += full.eq(self.comes | (full & ~self.swap))
         with m.If(take):
             m.d.sync += reach.eq(Mux(self.tiles.payload.last, 1, (reach << 1) | 1))
 

@@ -42,8 +42,8 @@ class TokenGate(wiring.Component):
     """Pass instructions on, each when the counts have reached its ``wait_load``, ``wait_compute`` and ``wait_store``.
 
     ``shape`` is one of the formats of `isa`. An instruction is kept in a register while it waits, so it goes on in
-    the very cycle that shows the counts, at the earliest one cycle after it came. ``waiting`` says which tokens it
-    lacks (zero when there is no instruction), ``busy`` that there is one.
+    the very cycle that shows the counts, at the earliest one cycle after it came; the next one comes two cycles after it
+    went on, or later. ``waiting`` says which tokens it lacks (zero when there is no instruction), ``busy`` that there is one.
     """
 
     def __init__(self, shape):
@@ -65,8 +65,10 @@ class TokenGate(wiring.Component):
             missing.eq(missing_tokens(self.counts, self.o.payload)),
             self.waiting.eq(Mux(self.busy, missing, 0)),
             self.o.valid.eq(self.busy & ~missing.as_value().any()),
-            self.i.ready.eq(~self.busy | (self.o.valid & self.o.ready)),
+            self.i.ready.eq(~self.busy),
         ]
         with m.If(self.i.ready):
             m.d.sync += [self.busy.eq(self.i.valid), instruction.eq(self.i.payload)]
+        with m.Elif(self.o.valid & self.o.ready):
+            m.d.sync += self.busy.eq(0)
         return m

@@ -8,7 +8,7 @@ __all__ = ["Watchdog"]
 
 
 class Watchdog(wiring.Component):
-    """Pulse ``expired`` when ``limit`` cycles of ``running`` have passed without ``advance``. A ``limit`` of 0 is
+    """Pulse ``expired`` a cycle after ``limit`` cycles of ``running`` have passed without ``advance``. A ``limit`` of 0 is
     never.
 
     ``advance`` is high in a cycle in which any engine gets on: a beat, a vector or an instruction moves.
@@ -22,9 +22,11 @@ class Watchdog(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         left = Signal(32)
-        with m.If(~self.running | self.advance):
-            m.d.sync += left.eq(self.limit)
+        waits = Signal()  # in the cycle before
+        last = Signal()
+        m.d.sync += [waits.eq(self.running & ~self.advance), self.expired.eq(waits & last)]
+        with m.If(~waits):
+            m.d.sync += [left.eq(self.limit), last.eq(self.limit == 1)]
         with m.Elif(left.any()):
-            m.d.sync += left.eq(left - 1)
-        m.d.sync += self.expired.eq(self.running & ~self.advance & (left == 1))
+            m.d.sync += [left.eq(left - 1), last.eq(left == 2)]
         return m

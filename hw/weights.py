@@ -32,7 +32,7 @@ class WeightEngine(wiring.Component):
     the operand's byte (absent without ``residual``). One vector per cycle; 3 cycles from a
     beat to its vector, 4 if a vector is more than a beat.
 
-    ``done`` pulses when an instruction's last vector leaves the FIFO, ``error`` when a word with an error response is
+    ``done`` pulses when an instruction's last vector leaves the FIFO, ``error`` one cycle after a word with an error response is
     the next to leave; nothing leaves any more then until the component is reset. ``busy`` from an instruction's
     acceptance until all is handed out; ``advance`` when a beat or a vector moves.
     """
@@ -155,12 +155,15 @@ class WeightEngine(wiring.Component):
     def _name(self, m, instructions, vector):
         """Walk the streams' structure: every vector gets its kind, plane and end of tile. Returns them, registered.
 
-        All counters run down to 0; the queue holds the counts less one.
+        All counters run down to 0; the queue holds the counts less one. A second register keeps the FIFO apart from whether
+        the first one's vector is taken, which is known late in a cycle.
         """
         shape = data.StructLayout({
             "data": 8 * self._cols, "kind": _Kind, "plane": range(isa.CONSTANT_VECTORS), "last": 1,
         })  # fmt: skip
         head = stream.Signature(shape).create(path=("head",))
+        named, spare = Signal(shape), Signal(shape, reset_less=True)  # the vector that leaves the FIFO; the one behind the head
+        spared = Signal()
         counts = Signal(instructions.payload.shape())
         kind = Signal(_Kind)
         plane = Signal(range(isa.CONSTANT_VECTORS))
@@ -179,23 +182,27 @@ class WeightEngine(wiring.Component):
             next_last.eq(Mux((kind == _Kind.TILES) & (tile != 0), tile == 1, counts.tiles == 0)),
             self.done.eq(take & ends),
             self._flush.eq(ends),
-            vector.ready.eq(naming & ~vector.p.error & (~head.valid | head.ready)),
+            vector.ready.eq(naming & ~vector.p.error & ~spared),
+            named.data.eq(vector.p.data),
+            named.kind.eq(kind),
+            named.plane.eq(plane),
+            named.last.eq(step_ends),
             instructions.ready.eq(~naming | self.done),
         ]
         failed = Signal()
-        m.d.comb += self.error.eq(naming & vector.valid & vector.p.error & ~failed)
-        with m.If(self.error):
+        found = naming & vector.valid & vector.p.error
+        m.d.sync += self.error.eq(found & ~failed)
+        with m.If(found):
             m.d.sync += failed.eq(1)
 
-        with m.If(head.ready):
-            m.d.sync += head.valid.eq(0)
+        with m.If(~spared):
+            m.d.sync += spare.eq(named)
+        with m.If(~head.valid | head.ready):
+            m.d.sync += [head.valid.eq(spared | take), head.payload.eq(Mux(spared, spare, named)), spared.eq(0)]
+        with m.Elif(take):
+            m.d.sync += spared.eq(1)
         with m.If(take):
             m.d.sync += [
-                head.valid.eq(1),
-                head.p.data.eq(vector.p.data),
-                head.p.kind.eq(kind),
-                head.p.plane.eq(plane),
-                head.p.last.eq(step_ends),
                 step.eq(step - 1),
                 plane.eq(plane + 1),
             ]

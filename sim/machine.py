@@ -61,6 +61,8 @@ class Machine:
         self._fetched: list[int] = []  # the cycle of each instruction's last beat
         self._taken: list[int] = []  # and the one in which that beat left the queue of beats
         self._dispatched = [0] * len(self._instructions)
+        self._gated = [0] * len(self._instructions)  # may leave the gate, tokens aside
+        self._left: dict[Opcode, list[int]] = {opcode: [] for opcode in Opcode}  # when they left it
         self._changed = Signal(self._clock)  # tokens, queues
         # The weight stream. For each vector the cycle in which it reaches the head, and the beats that leave with it;
         # then the cycles in which beats left, tiles were in the shadow registers, passes started, and blocks ended.
@@ -120,6 +122,7 @@ class Machine:
         """Put each instruction together from its beats, and hand it to its engine's queue, in order."""
         lat = self._latencies
         beats = INSTRUCTION_BYTES // self._params.axi_bytes
+        sent = dict.fromkeys(Opcode, 0)
         for index, (opcode, _) in enumerate(self._instructions):
             handed_out = self._clock.now
             while len(self._fetched) <= index:
@@ -128,10 +131,12 @@ class Machine:
             self._taken.append(self._clock.now)
             self._changed.give()
             yield self._clock.now + lat.dispatch
-            if len(self._queues[opcode]) >= lat.queue:
-                while len(self._queues[opcode]) >= lat.queue:
-                    yield self._changed
-                yield self._clock.now + 1
+            left, ahead = self._left[opcode], sent[opcode] - lat.queue
+            while len(left) <= ahead:
+                yield self._changed
+            if ahead >= 0:
+                yield max(self._clock.now, left[ahead] + 2)
+            sent[opcode] += 1
             self._dispatched[index] = self._clock.now
             self._queues[opcode].append(index)
             self._changed.give()
@@ -141,13 +146,16 @@ class Machine:
         while not self._queues[opcode]:
             yield self._changed
         index = self._queues[opcode][0]
-        yield self._dispatched[index] + self._latencies.gate
+        left = self._left[opcode]
+        self._gated[index] = max(self._dispatched[index] + self._latencies.gate, left[-1] + 2 if left else 0)
+        yield self._gated[index]
         for engine, count in self._targets[index].items():
             while len(self._tokens[engine]) < count:
                 yield self._changed
             if count:
                 yield self._tokens[engine][count - 1]
         self._queues[opcode].popleft()
+        left.append(self._clock.now)
         self._changed.give()
         return index, self._instructions[index][1]
 
@@ -301,7 +309,8 @@ class Machine:
     def _hand_out(self) -> Process:
         """Take the vectors from the head: constants and tables at once, a tile from the swap before it on."""
         ring = self._latencies.constant_blocks
-        cycle = former = taken = tiles = blocks = 0
+        cycle = taken = tiles = blocks = 0
+        gone = [-1, -1]  # when the two vectors before left the registers behind the FIFO
         streams = (item for item in enumerate(self._instructions) if item[1][0] is Opcode.WEIGHTS)
         for number, (index, (_, fields)) in enumerate(streams):
             while len(self._streams.cycles) <= number:
@@ -313,7 +322,7 @@ class Machine:
                     while not self._vectors:
                         yield self._stream
                     arrival, leaving = self._vectors.popleft()
-                    taken = max(former, arrival - 1)  # the head is a register behind the FIFO
+                    taken = max(taken + 1, gone[0] + 1, arrival - 1)
                     self._beats_gone += [taken] * leaving
                     if position == 0:
                         self._stream.give()
@@ -325,7 +334,8 @@ class Machine:
                         while len(self._blocks_done) <= blocks - ring:
                             yield self._stream
                         cycle = max(cycle, self._blocks_done[blocks - ring])
-                    cycle = former = max(cycle + pace, arrival)
+                    cycle = max(cycle + pace, arrival)
+                    gone = [gone[1], cycle]
                 tiles += kind == "tile"
                 blocks += kind == "constants"
                 if kind == "tile":
@@ -374,7 +384,7 @@ class Machine:
 
     def _waited(self, index: int) -> list[tuple[str, int]]:
         """What a COMPUTE that leaves its gate now has waited for, and until when."""
-        marks = [("idle", self._dispatched[index] + self._latencies.gate)]
+        marks = [("idle", self._gated[index])]
         for name, engine in _GATED:
             if count := self._targets[index][engine]:
                 marks.append((name, self._tokens[engine][count - 1]))

@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In
 from amaranth.utils import exact_log2
 
 from ..axi import AXI4Signature
-from ..requests import RequestSignature
+from ..requests import REQUEST, RequestSignature
 
 __all__ = ["OnChipMemory"]
 
@@ -18,7 +18,8 @@ _PAGE_BITS = 12
 class OnChipMemory(wiring.Component):
     """``kib`` KiB (a multiple of 4) from address 0 on, behind a bus of ``axi_bits`` and behind single words.
 
-    A beat per cycle each way, reads and writes at once, answers in order. A word has precedence over a beat. What lies
+    A beat per cycle each way, reads and writes at once, answers in order. A word has precedence over a beat, from the cycle
+    behind that of its request on. What lies
     beyond the end is answered with SLVERR, and so are bursts that are not INCR, or of beats narrower than the bus:
     their writes do nothing. `READ_LATENCY` is the cycles from a read address to its first beat, `WRITE_LATENCY` those
     from a burst's last beat to its response, both on a bus that nobody holds up.
@@ -39,8 +40,14 @@ class OnChipMemory(wiring.Component):
         cells = memory.Memory(shape=self._axi_bits, depth=self._kib * 8192 // self._axi_bits, init=[])
         m.submodules.cells = cells
         self._low = exact_log2(self._axi_bits // 8)
-        self._write(m, cells.write_port(granularity=8))
-        self._read(m, cells.read_port())
+        word = Signal(REQUEST, reset_less=True)
+        asked, by_word = Signal(), Signal()
+        with m.If(self.requests.requests.ready):
+            m.d.sync += [asked.eq(self.requests.requests.valid), word.eq(self.requests.requests.p)]
+        with m.If(by_word):
+            m.d.sync += asked.eq(0)
+        self._write(m, cells.write_port(granularity=8), word, by_word & word.write)
+        self._read(m, cells.read_port(), word, asked, by_word)
         return m
 
     def _outside(self, address: Value) -> Value:
@@ -49,17 +56,15 @@ class OnChipMemory(wiring.Component):
             return address[_PAGE_BITS:] >= pages
         return address[_PAGE_BITS + exact_log2(pages) :].any()  # without a carry chain
 
-    def _write(self, m, port):
-        axi, word = self.axi, self.requests.requests
+    def _write(self, m, port, word, by_word):
+        axi = self.axi
         writing = Signal()
         page = Signal(32 - _PAGE_BITS)
         place = Signal(_PAGE_BITS - self._low)
         fault = Signal()
         final = Signal()
-        by_word = Signal()
-        lane = word.p.address[2 : self._low]
+        lane = word.address[2 : self._low]
         m.d.comb += [
-            by_word.eq(word.valid & word.ready & word.p.write),
             # The response of the burst before must be gone when this one's is due.
             axi.wready.eq(writing & ~by_word & (~axi.bvalid | axi.bready)),
             final.eq(axi.wvalid & axi.wready & axi.wlast),
@@ -70,9 +75,9 @@ class OnChipMemory(wiring.Component):
         ]
         with m.If(by_word):
             m.d.comb += [
-                port.addr.eq(word.p.address[self._low :]),
-                port.data.eq(word.p.data.replicate(self._axi_bits // 32)),
-                port.en.eq(Mux(self._outside(word.p.address), 0, 0b1111) << (lane << 2)),
+                port.addr.eq(word.address[self._low :]),
+                port.data.eq(word.data.replicate(self._axi_bits // 32)),
+                port.en.eq(Mux(self._outside(word.address), 0, 0b1111) << (lane << 2)),
             ]
         with m.If(axi.wvalid & axi.wready):
             m.d.sync += place.eq(place + 1)
@@ -92,9 +97,9 @@ class OnChipMemory(wiring.Component):
                 fault.eq(self._outside(axi.awaddr) | (axi.awburst != _INCR) | (axi.awsize != self._low)),
             ]
 
-    def _read(self, m, port):
+    def _read(self, m, port, word, asked, by_word):
         """Three steps, all held up together by a beat that is not taken: address, cells, output."""
-        axi, word, answer = self.axi, self.requests.requests, self.requests.reply
+        axi, answer = self.axi, self.requests.reply
         reading = Signal()
         page = Signal(32 - _PAGE_BITS)
         place = Signal(_PAGE_BITS - self._low)
@@ -102,17 +107,17 @@ class OnChipMemory(wiring.Component):
         fault = Signal()
         identifier = Signal.like(axi.arid)
 
-        advance, issue, by_word, final = Signal(), Signal(), Signal(), Signal()
+        advance, issue, final = Signal(), Signal(), Signal()
         beat_here, word_here, last_here, fault_here, id_here = Signal(), Signal(), Signal(), Signal(), Signal.like(axi.rid)
         busy = Signal()  # with a word
         m.d.comb += [
             advance.eq(~axi.rvalid | axi.rready),
-            word.ready.eq(advance & ~busy),
-            by_word.eq(word.valid & word.ready),
+            self.requests.requests.ready.eq(~busy & ~asked),
+            by_word.eq(asked & advance),
             issue.eq(reading & advance & ~by_word),
             final.eq(issue & (left == 0)),
             axi.arready.eq(~reading | final),
-            port.addr.eq(Mux(by_word, word.p.address[self._low :], Cat(place, page))),
+            port.addr.eq(Mux(by_word, word.address[self._low :], Cat(place, page))),
             port.en.eq(advance),
         ]
         with m.If(issue):
@@ -132,7 +137,7 @@ class OnChipMemory(wiring.Component):
         lane = Signal(max(self._low - 2, 1))
         m.d.sync += self.requests.reply_valid.eq(word_here & advance)
         with m.If(by_word):
-            m.d.sync += [busy.eq(1), lane.eq(word.p.address[2 : self._low]), answer.error.eq(self._outside(word.p.address))]
+            m.d.sync += [busy.eq(1), lane.eq(word.address[2 : self._low]), answer.error.eq(self._outside(word.address))]
         with m.If(self.requests.reply_valid):
             m.d.sync += busy.eq(0)
         with m.If(advance):

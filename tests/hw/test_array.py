@@ -89,7 +89,7 @@ def _stream(dut: LoaderAndArray, tiles: list[Tile], stall: float, seed: int) -> 
             ctx.set(dut.lanes, [{"data": value, "swap": start} for value in data])
             if cycle in expected:
                 assert list(ctx.get(dut.array.sums)) == expected[cycle]
-            promised = ctx.get(dut.loader.ready_next)
+            promised = ctx.get(dut.loader.comes) or (ctx.get(dut.loader.here) and not start)
             await ctx.tick()
             cycle += 1
 

@@ -20,6 +20,8 @@ def test_categories_sum_to_the_cycles():
             ctx.set(dut.running, running)
             await ctx.tick()
             expected[category] += running
+        ctx.set(dut.running, 0)
+        await ctx.tick()
         assert ctx.get(dut.cycles) == sum(expected.values())
         assert [ctx.get(dut.by_category[c.value]) for c in Category] == [expected[c] for c in Category]
 

@@ -156,7 +156,9 @@ def _walk(passes: list[dict], *, ports: int = 4, stall: float = 0.0, **features:
             begun = False
             for wanted in _cycles(said, ports):
                 while True:
-                    ctx.set(dut.ready_next, rng.random() >= stall)
+                    promised, here = rng.random() >= stall, rng.random() < 0.5
+                    ctx.set(dut.tile_here, promised and here)
+                    ctx.set(dut.tile_comes, promised and not here)
                     if begun or ctx.get(dut.active) or ctx.get(dut.res_en) or ctx.get(dut.step.window):
                         break
                     assert not any(ctx.get(port.en) for port in dut.ports)
@@ -169,7 +171,7 @@ def _walk(passes: list[dict], *, ports: int = 4, stall: float = 0.0, **features:
                 _compare(ctx, dut, wanted, f"pass {n}, cycle {cycle - starts[-1]}: {said}")
                 await ctx.tick()
                 cycle += 1
-        ctx.set(dut.ready_next, 1)
+        ctx.set(dut.tile_here, 1)
         for _ in range(5):
             assert not ctx.get(dut.active) and not ctx.get(dut.held) and not ctx.get(dut.wants_weights)
             await ctx.tick()
@@ -310,7 +312,7 @@ def test_weights_are_waited_for() -> None:
             assert not ctx.get(dut.passes.ready) and not ctx.get(dut.active)
             assert ctx.get(dut.wants_weights) and not ctx.get(dut.held)
             await ctx.tick()
-        ctx.set(dut.ready_next, 1)
+        ctx.set(dut.tile_here, 1)
         assert ctx.get(dut.passes.ready)
         await ctx.tick()
         ctx.set(dut.passes.valid, 0)

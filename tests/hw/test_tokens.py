@@ -100,7 +100,7 @@ def test_gate_keeps_order_behind_random_counts():
     assert [payload.offset for payload in got] == list(range(80))
 
 
-def test_gate_passes_one_per_cycle():
+def test_gate_passes_one_in_two_cycles():
     dut = TokenGate(isa.TRANSFER)
     got = []
 
@@ -108,6 +108,6 @@ def test_gate_passes_one_per_cycle():
         await put(ctx, dut.i, [{"opcode": isa.Opcode.LOAD}] * 30, random.Random(0))
 
     async def sink(ctx):
-        assert await take(ctx, dut.o, got, random.Random(0), count=30) == 31
+        assert await take(ctx, dut.o, got, random.Random(0), count=30) == 60
 
     simulate(dut, [source, sink])

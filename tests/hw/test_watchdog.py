@@ -24,7 +24,7 @@ def test_expires_after_limit_cycles_without_progress(limit):
         ctx.set(dut.advance, 1)
         assert await cycles_to_expiry(ctx, dut, limit + 20) is None
         ctx.set(dut.advance, 0)
-        assert await cycles_to_expiry(ctx, dut, limit + 20) == limit
+        assert await cycles_to_expiry(ctx, dut, limit + 20) == limit + 1
         assert await cycles_to_expiry(ctx, dut, 3 * limit) is None  # a single pulse
 
     simulate(dut, [testbench])
