@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from .data_register import data_register
 
-__all__ = ["StreamFIFO", "StreamPair", "StreamRegister"]
+__all__ = ["SkidBuffer", "StreamFIFO", "StreamPair", "StreamRegister"]
 
 
 class StreamFIFO(wiring.Component):
@@ -81,4 +81,29 @@ class StreamPair(wiring.Component):
             m.d.sync += [self.o.valid.eq(waits), payload.eq(waiting)]
             with m.If(waits):
                 m.d.sync += waits.eq(0)
+        return m
+
+
+class SkidBuffer(wiring.Component):
+    """Two registers in a stream: out a cycle after it went in, one per cycle, and ``ready`` comes from a register."""
+
+    def __init__(self, shape):
+        super().__init__({"i": In(stream.Signature(shape)), "o": Out(stream.Signature(shape))})
+
+    def elaborate(self, platform):
+        m = Module()
+        payload = data_register(m, self.o.payload, "payload")
+        spare = Signal.like(self.i.payload, name="spare", reset_less=True)
+        spared = Signal()
+        m.d.comb += self.i.ready.eq(~spared)
+        with m.If(~spared):
+            m.d.sync += spare.eq(self.i.payload)
+        with m.If(~self.o.valid | self.o.ready):
+            m.d.sync += [
+                self.o.valid.eq(spared | self.i.valid),
+                payload.eq(Mux(spared, spare, self.i.payload)),
+                spared.eq(0),
+            ]
+        with m.Elif(self.i.valid):
+            m.d.sync += spared.eq(1)
         return m

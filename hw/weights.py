@@ -7,7 +7,7 @@ from amaranth.utils import exact_log2
 
 from . import isa
 from .axi import BURST_BEATS, BurstSplitter, ReadClientSignature
-from .stream_fifo import StreamFIFO
+from .stream_fifo import SkidBuffer, StreamFIFO
 
 __all__ = ["WeightEngine"]
 
@@ -32,8 +32,8 @@ class WeightEngine(wiring.Component):
     the operand's byte (absent without ``residual``). One vector per cycle; 3 cycles from a
     beat to its vector, 4 if a vector is more than a beat.
 
-    ``done`` pulses when an instruction's last vector leaves the FIFO, ``error`` one cycle after a word with an error response is
-    the next to leave; nothing leaves any more then until the component is reset. ``busy`` from an instruction's
+    ``done`` pulses one cycle after an instruction's last vector has left the FIFO, ``error`` in its place after a word with an
+    error response; nothing leaves any more then until the component is reset. ``busy`` from an instruction's
     acceptance until all is handed out; ``advance`` when a beat or a vector moves.
     """
 
@@ -155,15 +155,14 @@ class WeightEngine(wiring.Component):
     def _name(self, m, instructions, vector):
         """Walk the streams' structure: every vector gets its kind, plane and end of tile. Returns them, registered.
 
-        All counters run down to 0; the queue holds the counts less one. A second register keeps the FIFO apart from whether
-        the first one's vector is taken, which is known late in a cycle.
+        All counters run down to 0; the queue holds the counts less one. The buffer keeps the FIFO apart from whether a vector is
+        taken, which is known late in a cycle.
         """
         shape = data.StructLayout({
             "data": 8 * self._cols, "kind": _Kind, "plane": range(isa.CONSTANT_VECTORS), "last": 1,
         })  # fmt: skip
-        head = stream.Signature(shape).create(path=("head",))
-        named, spare = Signal(shape), Signal(shape, reset_less=True)  # the vector that leaves the FIFO; the one behind the head
-        spared = Signal()
+        m.submodules.head = buffer = SkidBuffer(shape)
+        named, head = buffer.i, buffer.o
         counts = Signal(instructions.payload.shape())
         kind = Signal(_Kind)
         plane = Signal(range(isa.CONSTANT_VECTORS))
@@ -173,51 +172,50 @@ class WeightEngine(wiring.Component):
         take, tile_ends, group_ends, ends, next_last = (
             Signal(name=name) for name in ("take", "tile_ends", "group_ends", "ends", "next_last")
         )
-        step_ends = step == 0
-        m.d.comb += [
-            take.eq(vector.valid & vector.ready),
-            tile_ends.eq(step_ends & (kind == _Kind.TILES) & (tile == 0)),
-            group_ends.eq(tile_ends & (group == 0)),
-            ends.eq((group_ends & (block == 0)) | (step_ends & (kind == _Kind.TABLES))),
-            next_last.eq(Mux((kind == _Kind.TILES) & (tile != 0), tile == 1, counts.tiles == 0)),
-            self.done.eq(take & ends),
-            self._flush.eq(ends),
-            vector.ready.eq(naming & ~vector.p.error & ~spared),
-            named.data.eq(vector.p.data),
-            named.kind.eq(kind),
-            named.plane.eq(plane),
-            named.last.eq(step_ends),
-            instructions.ready.eq(~naming | self.done),
-        ]
+        next_step, next_tile, next_group, next_block = (
+            Signal.like(counter, name=f"next_{counter.name}") for counter in (step, tile, group, block)
+        )
+        step_ends, last_tile, last_group, last_block = (  # the counters that are 0
+            Signal(name=f"{counter.name}_is_0") for counter in (step, tile, group, block)
+        )
         failed = Signal()
         found = naming & vector.valid & vector.p.error
-        m.d.sync += self.error.eq(found & ~failed)
+        m.d.comb += [
+            take.eq(vector.valid & vector.ready),
+            tile_ends.eq(step_ends & (kind == _Kind.TILES) & last_tile),
+            group_ends.eq(tile_ends & last_group),
+            ends.eq((group_ends & last_block) | (step_ends & (kind == _Kind.TABLES))),
+            next_last.eq(Mux((kind == _Kind.TILES) & ~last_tile, tile == 1, counts.tiles == 0)),
+            self._flush.eq(ends),
+            vector.ready.eq(naming & named.ready & ~failed),
+            named.valid.eq(take & ~vector.p.error),
+            named.p.data.eq(vector.p.data),
+            named.p.kind.eq(kind),
+            named.p.plane.eq(plane),
+            named.p.last.eq(step_ends),
+            instructions.ready.eq(~naming | (take & ends)),
+        ]
+        m.d.sync += [self.error.eq(found & ~failed), self.done.eq(take & ends & ~vector.p.error)]
         with m.If(found):
             m.d.sync += failed.eq(1)
 
-        with m.If(~spared):
-            m.d.sync += spare.eq(named)
-        with m.If(~head.valid | head.ready):
-            m.d.sync += [head.valid.eq(spared | take), head.payload.eq(Mux(spared, spare, named)), spared.eq(0)]
-        with m.Elif(take):
-            m.d.sync += spared.eq(1)
+        size = Mux(group_ends, isa.CONSTANT_VECTORS - 1, Mux(next_last, counts.last_rows, counts.rows))
+        m.d.comb += [
+            next_step.eq(Mux(step_ends, size, step - 1)),
+            next_tile.eq(Mux(last_tile, counts.tiles, tile - 1)),
+            next_group.eq(Mux(last_group, counts.groups, group - 1)),
+            next_block.eq(block - 1),
+        ]
         with m.If(take):
-            m.d.sync += [
-                step.eq(step - 1),
-                plane.eq(plane + 1),
-            ]
+            m.d.sync += [step.eq(next_step), step_ends.eq(next_step == 0), plane.eq(plane + 1)]
             with m.If(step_ends):
-                m.d.sync += [
-                    kind.eq(Mux(group_ends, _Kind.CONSTANTS, _Kind.TILES)),
-                    step.eq(Mux(group_ends, isa.CONSTANT_VECTORS - 1, Mux(next_last, counts.last_rows, counts.rows))),
-                    plane.eq(0),
-                ]
+                m.d.sync += [kind.eq(Mux(group_ends, _Kind.CONSTANTS, _Kind.TILES)), plane.eq(0)]
                 with m.If(kind == _Kind.TILES):
-                    m.d.sync += tile.eq(Mux(tile == 0, counts.tiles, tile - 1))
+                    m.d.sync += [tile.eq(next_tile), last_tile.eq(next_tile == 0)]
             with m.If(tile_ends):
-                m.d.sync += group.eq(Mux(group == 0, counts.groups, group - 1))
+                m.d.sync += [group.eq(next_group), last_group.eq(next_group == 0)]
             with m.If(group_ends):
-                m.d.sync += block.eq(block - 1)
+                m.d.sync += [block.eq(next_block), last_block.eq(next_block == 0)]
         with m.If(instructions.ready):
             tables = instructions.p.stream == isa.Stream.TABLES
             m.d.sync += [
@@ -225,10 +223,14 @@ class WeightEngine(wiring.Component):
                 counts.eq(instructions.p),
                 kind.eq(Mux(tables, _Kind.TABLES, _Kind.CONSTANTS)),
                 step.eq(Mux(tables, isa.TABLE_BYTES // self._cols - 1, isa.CONSTANT_VECTORS - 1)),
+                step_ends.eq(0),
                 plane.eq(0),
                 tile.eq(instructions.p.tiles),
+                last_tile.eq(instructions.p.tiles == 0),
                 group.eq(instructions.p.groups),
+                last_group.eq(instructions.p.groups == 0),
                 block.eq(instructions.p.blocks),
+                last_block.eq(instructions.p.blocks == 0),
             ]
         return head
 

@@ -1,18 +1,20 @@
 """External memory on the chip: block RAM behind an AXI4 slave, shared with the host's link."""
 
 from amaranth import *
-from amaranth.lib import memory, wiring
+from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In
 from amaranth.utils import exact_log2
 
 from ..axi import AXI4Signature
 from ..requests import REQUEST, RequestSignature
+from ..stream_fifo import SkidBuffer
 
 __all__ = ["OnChipMemory"]
 
 _OKAY, _SLVERR = 0, 2
 _INCR = 1
 _PAGE_BITS = 12
+_ADDRESS = data.StructLayout({"id": 1, "addr": 32, "len": 8, "size": 3, "burst": 2})
 
 
 class OnChipMemory(wiring.Component):
@@ -25,7 +27,7 @@ class OnChipMemory(wiring.Component):
     from a burst's last beat to its response, both on a bus that nobody holds up.
     """
 
-    READ_LATENCY = 3
+    READ_LATENCY = 4
     WRITE_LATENCY = 1
 
     def __init__(self, kib: int, axi_bits: int):
@@ -56,8 +58,19 @@ class OnChipMemory(wiring.Component):
             return address[_PAGE_BITS:] >= pages
         return address[_PAGE_BITS + exact_log2(pages) :].any()  # without a carry chain
 
+    def _addresses(self, m, channel: str):
+        """The addresses of a channel, ``ar`` or ``aw``, behind a buffer."""
+        m.submodules[f"{channel}_buffer"] = buffer = SkidBuffer(_ADDRESS)
+        m.d.comb += [
+            *(buffer.i.p[name].eq(getattr(self.axi, f"{channel}{name}")) for name in _ADDRESS.members),
+            buffer.i.valid.eq(getattr(self.axi, f"{channel}valid")),
+            getattr(self.axi, f"{channel}ready").eq(buffer.i.ready),
+        ]
+        return buffer.o
+
     def _write(self, m, port, word, by_word):
         axi = self.axi
+        address = self._addresses(m, "aw")
         writing = Signal()
         page = Signal(32 - _PAGE_BITS)
         place = Signal(_PAGE_BITS - self._low)
@@ -68,7 +81,7 @@ class OnChipMemory(wiring.Component):
             # The response of the burst before must be gone when this one's is due.
             axi.wready.eq(writing & ~by_word & (~axi.bvalid | axi.bready)),
             final.eq(axi.wvalid & axi.wready & axi.wlast),
-            axi.awready.eq(~writing | final),
+            address.ready.eq(~writing | final),
             port.addr.eq(Cat(place, page)),
             port.data.eq(axi.wdata),
             port.en.eq(Mux(axi.wvalid & axi.wready & ~fault, axi.wstrb, 0)),
@@ -88,18 +101,19 @@ class OnChipMemory(wiring.Component):
         identifier = Signal.like(axi.awid)
         with m.If(final):
             m.d.sync += axi.bid.eq(identifier)
-        with m.If(axi.awvalid & axi.awready):
+        with m.If(address.valid & address.ready):
             m.d.sync += [
                 writing.eq(1),
-                identifier.eq(axi.awid),
-                page.eq(axi.awaddr[_PAGE_BITS:]),
-                place.eq(axi.awaddr[self._low :]),
-                fault.eq(self._outside(axi.awaddr) | (axi.awburst != _INCR) | (axi.awsize != self._low)),
+                identifier.eq(address.p.id),
+                page.eq(address.p.addr[_PAGE_BITS:]),
+                place.eq(address.p.addr[self._low :]),
+                fault.eq(self._outside(address.p.addr) | (address.p.burst != _INCR) | (address.p.size != self._low)),
             ]
 
     def _read(self, m, port, word, asked, by_word):
         """Three steps, all held up together by a beat that is not taken: address, cells, output."""
         axi, answer = self.axi, self.requests.reply
+        address = self._addresses(m, "ar")
         reading = Signal()
         page = Signal(32 - _PAGE_BITS)
         place = Signal(_PAGE_BITS - self._low)
@@ -116,7 +130,7 @@ class OnChipMemory(wiring.Component):
             by_word.eq(asked & advance),
             issue.eq(reading & advance & ~by_word),
             final.eq(issue & (left == 0)),
-            axi.arready.eq(~reading | final),
+            address.ready.eq(~reading | final),
             port.addr.eq(Mux(by_word, word.address[self._low :], Cat(place, page))),
             port.en.eq(advance),
         ]
@@ -124,14 +138,14 @@ class OnChipMemory(wiring.Component):
             m.d.sync += [place.eq(place + 1), left.eq(left - 1)]
         with m.If(final):
             m.d.sync += reading.eq(0)
-        with m.If(axi.arvalid & axi.arready):
+        with m.If(address.valid & address.ready):
             m.d.sync += [
                 reading.eq(1),
-                identifier.eq(axi.arid),
-                page.eq(axi.araddr[_PAGE_BITS:]),
-                place.eq(axi.araddr[self._low :]),
-                left.eq(axi.arlen),
-                fault.eq(self._outside(axi.araddr) | (axi.arburst != _INCR) | (axi.arsize != self._low)),
+                identifier.eq(address.p.id),
+                page.eq(address.p.addr[_PAGE_BITS:]),
+                place.eq(address.p.addr[self._low :]),
+                left.eq(address.p.len),
+                fault.eq(self._outside(address.p.addr) | (address.p.burst != _INCR) | (address.p.size != self._low)),
             ]
 
         lane = Signal(max(self._low - 2, 1))

@@ -1,21 +1,21 @@
-"""StreamFIFO, StreamPair and StreamRegister: order, capacity, throughput."""
+"""SkidBuffer, StreamFIFO, StreamPair and StreamRegister: order, capacity, throughput."""
 
 import random
 
 import pytest
 from amaranth.lib import data
-from tilewright.hw.stream_fifo import StreamFIFO, StreamPair, StreamRegister
+from tilewright.hw.stream_fifo import SkidBuffer, StreamFIFO, StreamPair, StreamRegister
 
 from .test_axi import put, simulate, take
 
 SHAPE = data.StructLayout({"a": 9, "b": 3})
 
 
-@pytest.mark.parametrize("depth", [1, 2, 3, 4, 8])
+@pytest.mark.parametrize("kind", [SkidBuffer, StreamPair, StreamRegister, 3, 4, 8])
 @pytest.mark.parametrize("stalls", [(0, 0), (0.5, 0.2), (0.2, 0.5)])
-def test_keeps_order(depth, stalls):
-    dut = StreamFIFO(SHAPE, depth) if depth > 2 else StreamPair(SHAPE) if depth == 2 else StreamRegister(SHAPE)
-    rng = random.Random(f"{depth} {stalls}")
+def test_keeps_order(kind, stalls):
+    dut = StreamFIFO(SHAPE, kind) if isinstance(kind, int) else kind(SHAPE)
+    rng = random.Random(f"{kind} {stalls}")
     sent = [{"a": rng.randrange(512), "b": rng.randrange(8)} for _ in range(100)]
     got, at = [], []
 
@@ -29,11 +29,12 @@ def test_keeps_order(depth, stalls):
     simulate(dut, [source, sink])
     assert [{"a": p.a, "b": p.b} for p in got] == sent
     if stalls == (0, 0):
-        assert at[0] <= (2 if depth == 2 else 1) * len(sent) + 3
+        assert at[0] <= (2 if kind is StreamPair else 1) * len(sent) + 3
 
 
-def test_pair_takes_two():
-    dut = StreamPair(8)
+@pytest.mark.parametrize("kind", [SkidBuffer, StreamPair])
+def test_takes_two(kind):
+    dut = kind(8)
 
     async def testbench(ctx):
         ctx.set(dut.i.valid, 1)
