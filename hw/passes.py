@@ -54,6 +54,29 @@ def move_rows(bank, rows, whole_step, row_step):
     return whole_step + Mux(moved[2], row_step, 0), moved[:2]
 
 
+class _Loop:
+    """Rounds of a loop of ``count`` (1 ..) rounds, a register of ``m``: ``last`` says that this is the last round,
+    ``next_last``, a cycle behind the round, that the next one is, ``single`` that the first one is."""
+
+    def __init__(self, m: Module, name: str, count: Value):
+        self._round = Signal.like(count, name=f"{name}_round")
+        self.last, self.next_last = Signal(name=f"{name}_last"), Signal(name=f"{name}_next_last")
+        self.single = Signal(name=f"{name}_single")
+        m.d.comb += self.single.eq(count == 1)
+        m.d.sync += self.next_last.eq(self._round + 1 == count)
+
+    def begin(self):
+        """The assignments that begin the first round."""
+        return [self._round.eq(1), self.last.eq(self.single)]
+
+    def step(self):
+        """The assignments that begin the next round, the first one behind the last."""
+        return [
+            self._round.eq(Mux(self.last, 1, self._round + 1)),
+            self.last.eq(Mux(self.last, self.single, self.next_last)),
+        ]
+
+
 class PassWalker(wiring.Component):
     """Walks the passes of ``instructions``, one in ``PACE`` cycles if taken; ``busy`` from an instruction to its last pass.
 
@@ -86,23 +109,16 @@ class PassWalker(wiring.Component):
         packed = (ins.mode == Mode.PACKED) if self._packed else C(0)
         out = self.passes.payload
 
-        block = Signal.like(ins.blocks)
-        tap_y = Signal.like(ins.taps_y)
-        tap_x = Signal.like(ins.taps_x)
-        channel = Signal.like(ins.channels)
-        last_tap_y = Signal()
-        last_tap_x = Signal()
-        last_channel = Signal()
-        m.d.sync += [
-            last_tap_y.eq(tap_y + 1 == ins.taps_y),
-            last_tap_x.eq(tap_x + 1 == ins.taps_x),
-            last_channel.eq(channel + 1 == ins.channels),
-        ]
+        # Each loop counts its rounds from 1. Whether the next round is the loop's last is known before that round begins.
+        block, tap_y, tap_x, channel = (_Loop(m, name, ins[name]) for name in ("blocks", "taps_y", "taps_x", "channels"))
+        first, last = Signal(), Signal()  # of its block
 
         # What follows from the loops' state is there a cycle later, and the way to the next kernel row two cycles later.
         # Until then no pass is offered, and the state of one that was taken stays.
         settling = Signal(range(self.PACE))
-        left = Signal()
+        taken = Signal()  # a pass, in the cycle before
+        left = Signal()  # a pass was taken, and another one comes behind it
+        m.d.sync += taken.eq(self.passes.valid & self.passes.ready)
         with m.If(settling != 0):
             m.d.sync += settling.eq(settling - 1)
 
@@ -119,17 +135,35 @@ class PassWalker(wiring.Component):
         stride_y_step = Signal(16)
         tap_y_step = Signal(16)
 
-        # Packed: the next chunk starts `taken` bytes into the current kernel row, which is rows_done rows further.
+        # Packed: a chunk goes from byte `skip` to byte `end` of the kernel rows from the current one on, at most BANKS of them.
+        # The next one starts at byte next_skip of the row that is rows_done further. The last one's rows are its own.
         skip = Signal(6)
-        taken = Signal(7)
+        end = Signal(7)
         rows_done = Signal(3)
         next_skip = Signal(6)
+        touched = Signal(3)  # kernel rows
         if self._packed:
-            m.d.comb += taken.eq(skip + ins.rows)
-            m.d.sync += [rows_done.eq(0), next_skip.eq(taken)]
-            for count in range(1, BANKS + 1):
-                with m.If(taken >= count * ins.group):
-                    m.d.sync += [rows_done.eq(count), next_skip.eq(taken - count * ins.group)]
+            past, rest = Signal.like(rows_done), Signal.like(next_skip)
+            m.d.comb += rest.eq(end)
+            for count in range(1, BANKS):
+                beyond = Signal(signed(9), name=f"beyond_{count}")
+                m.d.comb += beyond.eq(end - count * ins.group)
+                with m.If(beyond >= 0):
+                    m.d.comb += [past.eq(count), rest.eq(beyond)]
+            with m.If(end == BANKS * ins.group):
+                m.d.comb += [past.eq(BANKS), rest.eq(0)]
+            m.d.comb += touched.eq(past + rest.any())
+            m.d.sync += [rows_done.eq(past), next_skip.eq(rest)]
+
+        # Depthwise: how many pixels of a pass lie left of the image, and of one whose first pixel is at next_x.
+        lead = Signal(range(LEAD_LIMIT + 1))
+        next_lead = Signal.like(lead)
+        next_x = Signal(signed(13))
+
+        def outside(x):
+            return Mux(depthwise & (x < 0), -x, 0)[: len(lead)]
+
+        m.d.sync += [next_x.eq(x + ins.tap_x_cols), next_lead.eq(outside(next_x))]
 
         row_distance = Signal(16)
         next_bank = Signal(range(BANKS))
@@ -143,7 +177,8 @@ class PassWalker(wiring.Component):
             next_block_address.eq(block_address + Mux(depthwise, self._block_units, 0)),
             next_row_address.eq(row_address + row_distance),
         ]
-        from_block = [bank.eq(ins.bank), y.eq(ins.y), x.eq(ins.x)]
+        from_row = [x.eq(ins.x), lead.eq(outside(ins.x))]
+        from_block = [bank.eq(ins.bank), y.eq(ins.y), skip.eq(0), end.eq(Mux(tap_y.single, ins.last_rows, ins.rows)), *from_row]
 
         with m.FSM(name="walk") as walk:
             with m.State("IDLE"):
@@ -157,8 +192,9 @@ class PassWalker(wiring.Component):
                     tap_y_step.eq(ins.tap_y_rows[2:] * ins.row_step),
                     groups.eq(1),
                     *(signal.eq(ins.address) for signal in (block_address, row_address, column_address, address)),
-                    *(signal.eq(0) for signal in (block, tap_y, tap_x, channel, skip)),
+                    *(loop.begin() for loop in (block, tap_y, tap_x, channel)),
                     *from_block,
+                    first.eq(1),
                     settling.eq(self.PACE - 1),
                 ]
                 if self._depthwise:
@@ -173,47 +209,35 @@ class PassWalker(wiring.Component):
                     with m.If(out.end):
                         m.next = "IDLE"
                 with m.If(left & (settling == 0)):
-                    m.d.sync += [left.eq(0), settling.eq(self.PACE - 1)]
-                    with m.If(~last_channel):
-                        m.d.sync += [channel.eq(channel + 1), address.eq(address + self._reduction_units)]
+                    m.d.sync += [left.eq(0), settling.eq(self.PACE - 1), first.eq(last), channel.step()]
+                    with m.If(~channel.last):
+                        m.d.sync += address.eq(address + self._reduction_units)
                     with m.Else():
-                        m.d.sync += channel.eq(0)
-                        with m.If(~last_tap_x):
+                        m.d.sync += tap_x.step()
+                        with m.If(~tap_x.last):
                             following = column_address + ins.tap_x_step
-                            m.d.sync += [
-                                tap_x.eq(tap_x + 1),
-                                x.eq(x + ins.tap_x_cols),
-                                column_address.eq(following),
-                                address.eq(following),
-                            ]
+                            m.d.sync += [x.eq(next_x), lead.eq(next_lead), column_address.eq(following), address.eq(following)]
                         with m.Else():
-                            m.d.sync += tap_x.eq(0)
-                            with m.If(~last_tap_y):
+                            m.d.sync += tap_y.step()
+                            with m.If(~tap_y.last):
                                 m.d.sync += [
-                                    tap_y.eq(tap_y + 1),
                                     skip.eq(Mux(packed, next_skip, 0)),
+                                    end.eq(next_skip + Mux(tap_y.next_last, ins.last_rows, ins.rows)),
                                     bank.eq(next_bank),
                                     y.eq(y + Mux(packed, rows_done, ins.tap_y_rows)),
-                                    x.eq(ins.x),
+                                    *from_row,
                                     *(s.eq(next_row_address) for s in (row_address, column_address, address)),
                                 ]
                             with m.Else():
                                 m.d.sync += [
-                                    tap_y.eq(0),
-                                    skip.eq(0),
-                                    block.eq(block + 1),
+                                    block.step(),
                                     block_address.eq(next_block_address),
                                     *(s.eq(next_block_address) for s in (row_address, column_address, address)),
                                     *from_block,
                                 ]
 
-        # The flags of the last rounds are themselves a cycle behind: what the pass says of them comes from the counters.
-        last = Signal()
-        lead = Signal(range(LEAD_LIMIT + 1))
-        m.d.comb += last.eq((channel + 1 == ins.channels) & (tap_x + 1 == ins.taps_x) & (tap_y + 1 == ins.taps_y))
-        with m.If(depthwise & (x < 0)):
-            m.d.comb += lead.eq(-x)
-        last_rows = (channel + 1 == ins.channels) & (~packed | (tap_y + 1 == ins.taps_y))
+        m.d.comb += last.eq(channel.last & tap_x.last & tap_y.last)
+        last_rows = channel.last & (~packed | tap_y.last)
         m.d.comb += [
             self.busy.eq(~walk.ongoing("IDLE")),
             *(out[name].eq(ins[name]) for name in (
@@ -233,19 +257,15 @@ class PassWalker(wiring.Component):
             "address": address + lead * ins.x_step,
             "lead": lead,
             "residual": ins.residual & last if self._residual else C(0),
-            "first": (channel == 0) & (tap_x == 0) & (tap_y == 0),
+            "first": first,
             "last": last,
-            "end": last & (block + 1 == ins.blocks),
-            "groups": groups,
+            "end": last & block.last,
+            "groups": Mux(packed, touched, groups),
         }
-        if self._packed:
-            taps = Signal(7)  # from the first byte of the first kernel row on
-            m.d.comb += taps.eq(skip + said["rows"])
-            said["groups"] = Mux(packed, 1 + sum(taps > count * ins.group for count in range(1, BANKS)), groups)
         if self._depthwise:
             # Pixels of the latest depthwise pass may still be on their way to the buses.
             former_lead, former_group = Signal.like(lead), Signal.like(ins.group)
-            with m.If(self.passes.valid & self.passes.ready & depthwise):
+            with m.If(taken & depthwise):
                 m.d.sync += [former_lead.eq(out.lead), former_group.eq(ins.group)]
             later = Mux(former_lead > lead, former_lead - lead, 0) + Mux(former_group > ins.group, self._rows, 0)
             said["gap"] = Mux(depthwise, later, 0)
@@ -256,7 +276,7 @@ class PassWalker(wiring.Component):
         if self._residual:
             with m.If(walk.ongoing("PREPARE")):
                 m.d.sync += res_address.eq(ins.res_address)
-            with m.Elif(self.passes.valid & self.passes.ready & out.last):
+            with m.Elif(taken & out.last):
                 m.d.sync += res_address.eq(res_address + self._block_units)
             m.d.comb += [
                 out.res_address.eq(res_address),
