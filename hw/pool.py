@@ -27,7 +27,6 @@ _STEP = data.StructLayout({
     "fetch": 1,  # the next result belongs to another window, of which there may be a partial maximum
     "store": 1,  # a partial maximum
     "index": range(POOL_COLUMNS),
-    "write": 1,  # a result for the scratchpad
     "last_of_sum": 1,
 })
 """What a result is for."""
@@ -42,7 +41,6 @@ class PoolWalker(wiring.Component):
     """
 
     valid: In(1)
-    first: In(1)
     row_end: In(1)
     block_end: In(1)
 
@@ -59,28 +57,27 @@ class PoolWalker(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
+        # Rows and columns of a window count from 1. A block's end leaves the place of the next one's first result.
         place = data.StructLayout({"begun": 1, "row": 6, "col": 6, "index": range(POOL_COLUMNS)})
-        now, after = Signal(place), Signal(place)
-        with m.If(~self.first):
-            m.d.comb += now.eq(after)
+        begin = {"begun": 0, "row": 1, "col": 1, "index": 0}
+        now, following = Signal(place, init=begin), Signal(place)
 
         maximum, average = self.window.pool == Pool.MAX, self.window.pool == Pool.AVERAGE
-        last_row, last_col = now.row + 1 == self.window.pool_rows, now.col + 1 == self.window.pool_cols
+        last_row, last_col = now.row == self.window.pool_rows, now.col == self.window.pool_cols
         single = self.out_cols == self.window.pool_cols  # a single window in a row: no need for the memory
-        following = Signal.like(after)
         m.d.comb += [
             following.begun.eq(1),
             following.row.eq(now.row),
-            following.col.eq(Mux(last_col, 0, now.col + 1)),
+            following.col.eq(Mux(last_col, 1, now.col + 1)),
             following.index.eq(now.index + last_col),
         ]
         with m.If(self.row_end):
             m.d.comb += [
-                following.row.eq(Mux(last_row, 0, now.row + 1)),
+                following.row.eq(Mux(last_row, 1, now.row + 1)),
                 following.index.eq(0),
             ]
         with m.If(self.block_end):
-            m.d.comb += following.eq(0)
+            m.d.comb += following.eq(place.const(begin))
         m.d.comb += [
             self.write.eq(Mux(maximum, last_row & last_col, ~average)),
             self.row_done.eq(Mux(maximum, last_row, ~average)),
@@ -91,13 +88,12 @@ class PoolWalker(wiring.Component):
         m.d.sync += self.stepping.eq(self.valid)
         with m.If(self.valid):
             m.d.sync += [
-                after.eq(following),
-                self.step.first.eq(~maximum | ((now.row == 0) & (now.col == 0))),
+                now.eq(following),
+                self.step.first.eq(~maximum | ((now.row == 1) & (now.col == 1))),
                 self.step.sum.eq(average),
                 self.step.fetch.eq(self.fetch),
                 self.step.store.eq(self.fetch & ~last_row),
                 self.step.index.eq(now.index),
-                self.step.write.eq(self.write),
                 self.step.last_of_sum.eq(average & self.block_end),
             ]
         return m
@@ -142,8 +138,7 @@ class PoolLane(wiring.Component):
 class Pooling(wiring.Component):
     """Vectors of ``cols`` results in, the ones to write out, in the same cycle; those of unpooled instructions unchanged.
 
-    A cycle ahead of its ``values``, ``valid`` announces a result; ``first`` the first of an instruction,
-    ``row_end``, ``block_end`` and ``end`` the last of a row, of a block and of the instruction; with them come
+    A cycle ahead of its ``values``, ``valid`` announces a result; ``row_end``, ``block_end`` and ``end`` the last of a row, of a block and of the instruction; with them come
     the instruction's ``out_cols`` and ``window``, its ``factor`` with the values themselves. ``write`` and
     ``row_done`` tell the addresses' walker at once whether a vector is written with this result, and whether
     the row of windows is done. ``results`` are to be written in a cycle of ``result_valid``; ``done`` with an instruction's
@@ -159,7 +154,6 @@ class Pooling(wiring.Component):
         self._target = target
         super().__init__({
             "valid": In(1),
-            "first": In(1),
             "row_end": In(1),
             "block_end": In(1),
             "end": In(1),
@@ -185,7 +179,6 @@ class Pooling(wiring.Component):
         m.submodules.walker = walker = PoolWalker()
         m.d.comb += [
             walker.valid.eq(self.valid),
-            walker.first.eq(self.first),
             walker.row_end.eq(self.row_end),
             walker.block_end.eq(self.block_end),
             walker.out_cols.eq(self.out_cols),
@@ -210,21 +203,22 @@ class Pooling(wiring.Component):
         ]
 
         # A sum is complete: the columns' sums move down, the lowest one is divided, and the mean enters at the top.
-        left = Signal(range(self._cols + 3))  # shifts, then the write
-        dividing = left != 0
-        writing = left == 1
+        left = Signal(range(self._cols + 1))  # shifts, less one
+        shifting, writing = Signal(), Signal()
         instruction_end = Signal()
         factor, coming_factor = Signal.like(self.factor), Signal.like(self.factor)
         m.submodules.multiplier = multiplier = wide_multiplier(self._target, _PARTIAL.width, len(factor.pool_multiplier) + 1)
         mean = Signal(signed(8))
         twice = ((multiplier.product[0] >> (POOL_SHIFT - 1)) >> factor.pool_shift)[:9].as_signed()
         m.d.comb += [mean.eq((twice + 1) >> 1), coming_factor.eq(factor)]
-        m.d.sync += factor.eq(coming_factor)
+        m.d.sync += [factor.eq(coming_factor), writing.eq(0), self.result_valid.eq(walker.valid & walker.write)]
         with m.If(walker.stepping & step.last_of_sum):
             m.d.comb += coming_factor.eq(self.factor)
-            m.d.sync += [left.eq(self._cols + 2), instruction_end.eq(end)]
-        with m.Elif(dividing):
+            m.d.sync += [left.eq(self._cols), shifting.eq(1), instruction_end.eq(end)]
+        with m.Elif(shifting):
             m.d.sync += left.eq(left - 1)
+            with m.If(left == 0):
+                m.d.sync += [shifting.eq(0), writing.eq(1), self.result_valid.eq(1)]
 
         lanes = []
         for col in range(self._cols):
@@ -234,7 +228,7 @@ class Pooling(wiring.Component):
                 lane.stepping.eq(walker.stepping),
                 lane.step.eq(step),
                 lane.line.eq(read.data.word_select(col, 8)),
-                lane.shift.eq(dividing & ~writing),
+                lane.shift.eq(shifting),
                 lane.clear.eq(walker.begin_sum),
                 lane.pass_partial.eq(writing),
                 self.results[col].eq(lane.result),
@@ -247,8 +241,7 @@ class Pooling(wiring.Component):
         m.d.comb += [multiplier.a[0].eq(lanes[0].coming), multiplier.b[0].eq(coming_factor.pool_multiplier)]
 
         m.d.comb += [
-            self.result_valid.eq((walker.stepping & step.write) | writing),
             self.done.eq((end & ~step.last_of_sum) | (writing & instruction_end)),
-            self.fault.eq(walker.stepping & dividing),
+            self.fault.eq(walker.stepping & (shifting | writing)),
         ]
         return m

@@ -245,23 +245,22 @@ class PostProcessor(wiring.Component):
             fault = fault | residual_fault
 
         m.submodules.walker = walker = WriteWalker(self._cols * self._units // self._vector, pooling=self._pooling)
-        walk = marks[latency - 1]
+        coming, walk = marks[latency - 2], marks[latency - 1]
         m.d.comb += [
+            walker.begin.eq(coming.valid & coming.first),
             walker.valid.eq(walk.valid),
-            walker.first.eq(walk.first),
             walker.block_end.eq(walk.block_end),
+            *(getattr(walker, name).eq(field(name, context[name], latency - 2)) for name in WriteWalker.START),
+            *(getattr(walker, name).eq(field(name, context[name], latency - 1)) for name in WriteWalker.STEPS),
         ]
-        for name in WriteWalker.FIELDS:
-            m.d.comb += getattr(walker, name).eq(field(name, context[name], latency - 1))
         if self._pooling:
             m.submodules.pooling = pooling = Pooling(self._cols, target=self._target)
             m.d.comb += [
                 pooling.valid.eq(walk.valid),
-                pooling.first.eq(walk.first),
                 pooling.row_end.eq(walker.row_end),
                 pooling.block_end.eq(walk.block_end),
                 pooling.end.eq(walk.end),
-                pooling.out_cols.eq(walker.out_cols),
+                pooling.out_cols.eq(walker.cols),
                 *(pooling.window[name].eq(field(name, context[name], latency - 1)) for name in POOL_WINDOW.members),
                 *(pooling.factor[name].eq(field(name, context[name], latency)) for name in POOL_FACTOR.members),
                 pooling.values.eq(values),

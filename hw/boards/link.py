@@ -145,7 +145,9 @@ class Link(wiring.Component):
 
         reply = framer.i
         wanted = Signal()
-        taken, answered, answer = self._ports(m, header, address, port.data, wanted)
+        taken, answering, answer = self._ports(m, header, address, port.data, wanted)
+        answered, failed = Signal(), Signal()  # in the cycle before
+        m.d.sync += [answered.eq(answering), failed.eq(answer.error)]
         with m.FSM(name="link"):
             with m.State("IDLE"), m.If(full.bit_select(slot, 1)):
                 m.d.sync += place.eq(1)
@@ -194,24 +196,25 @@ class Link(wiring.Component):
                 with m.Elif(~patient):
                     m.d.sync += status.eq(Status.TIMEOUT)
                     m.next = "NEXT"
-            with m.State("ANSWER"), m.If(answered | ~patient):
-                m.d.sync += word.eq(answer.data)
-                with m.If(~answered):
-                    m.d.sync += status.eq(Status.TIMEOUT)
-                with m.Elif(answer.error):
-                    m.d.sync += status.eq(Status.BUS)
-                with m.If(header.write):
-                    m.d.sync += [address.eq(address + 4), left.eq(left - 1), place.eq(place + 1)]
-                    m.next = "FETCH"
-                with m.Else():
-                    m.next = "SEND"
-            with m.State("FETCH"):
+            with m.State("ANSWER"):
+                with m.If(answering):
+                    m.d.sync += word.eq(answer.data)
+                with m.If(answered | ~patient):
+                    with m.If(~answered):
+                        m.d.sync += [status.eq(Status.TIMEOUT), word.eq(0)]
+                    with m.Elif(failed):
+                        m.d.sync += status.eq(Status.BUS)
+                    with m.If(header.write):
+                        m.next = "ADVANCE"
+                    with m.Else():
+                        m.next = "SEND"
+            with m.State("ADVANCE"):
+                m.d.sync += [address.eq(address + 4), left.eq(left - 1), place.eq(place + 1)]
                 m.next = "NEXT"
             with m.State("SEND"):
                 m.d.comb += [reply.p.data.eq(word), reply.valid.eq(1)]
                 with m.If(reply.ready):
-                    m.d.sync += [address.eq(address + 4), left.eq(left - 1)]
-                    m.next = "NEXT"
+                    m.next = "ADVANCE"
             with m.State("STATUS"):
                 m.d.comb += [reply.p.data.eq(status.as_value()), reply.p.last.eq(1), reply.valid.eq(1)]
                 with m.If(reply.ready):

@@ -56,7 +56,6 @@ class Bench:
                     ctx.set(dut.valid, 0)
                     late = await self.tick(ctx, late)
                 ctx.set(dut.valid, 1)
-                ctx.set(dut.first, n == 0)
                 ctx.set(dut.row_end, n % columns == columns - 1)
                 ctx.set(dut.block_end, n % size == size - 1)
                 ctx.set(dut.end, n == blocks * size - 1)
