@@ -180,15 +180,16 @@ class Controller(wiring.Component):
             ]
 
         header = data.View(isa.HEADER, word[: isa.HEADER.size])
-        target = Signal(ENGINES)
-        m.d.comb += (target[name].eq(header.opcode == opcode) for name, opcode in _OPCODES.items())
-        is_end = header.opcode == isa.Opcode.END
+        target = Signal(ENGINES)  # of the instruction that is dispatched, as `is_end` and `verdict`
+        is_end = Signal()
+        engines = {name: header.opcode == opcode for name, opcode in _OPCODES.items()}
+        ends = header.opcode == isa.Opcode.END
         checked = Signal(isa.ErrorCode)
         verdict = Signal(isa.ErrorCode)
         stop = Signal(isa.ErrorCode)
         with m.If(fetcher.instructions.p.error):
             m.d.comb += checked.eq(isa.ErrorCode.FETCH_BUS)
-        with m.Elif(~is_end & ~target.as_value().any()):
+        with m.Elif(~ends & ~Cat(engines.values()).any()):
             m.d.comb += checked.eq(isa.ErrorCode.ILLEGAL_OPCODE)
         with m.Elif(self._illegal(word)):
             m.d.comb += checked.eq(isa.ErrorCode.ILLEGAL_FIELD)
@@ -209,7 +210,7 @@ class Controller(wiring.Component):
                 m.next = "CHECK"
             with m.State("CHECK"):
                 m.d.comb += fetcher.run.eq(1)
-                m.d.sync += verdict.eq(checked)
+                m.d.sync += [verdict.eq(checked), is_end.eq(ends), *(target[name].eq(here) for name, here in engines.items())]
                 with m.If(fetcher.instructions.valid):
                     m.next = "DISPATCH"
                 with m.Elif((self.length != 0) & (number == self.length)):

@@ -72,8 +72,8 @@ class StepWalker(wiring.Component):
         in_columns = Signal()
         first_in_columns = Signal()
         in_rows = Signal(self._ports)
-        depthwise = (now.mode == Mode.DEPTHWISE) if self._depthwise else C(0)
-        packed = (now.mode == Mode.PACKED) if self._packed else C(0)
+        depthwise = Signal() if self._depthwise else C(0)
+        packed = Signal() if self._packed else C(0)
 
         # This step.
         conflict = Signal()
@@ -107,7 +107,9 @@ class StepWalker(wiring.Component):
                 port.place.address.eq(place // self._units),
             ]
         if self._residual:
-            self._read_residual(m, now, running, result, issue, conflict, reads[0], bank, last_step)
+            # Never in packed mode.
+            activation = in_rows[0] & in_columns
+            self._read_residual(m, now, running, result, issue, conflict, activation, bank, last_step)
 
         m.d.comb += [
             self.active.eq(issue),
@@ -211,6 +213,10 @@ class StepWalker(wiring.Component):
             self.held.eq(Mux(running, ~issue, self.passes.valid & ~clear)),
         ]
         with m.If(self.passes.ready & self.passes.valid):
+            if self._depthwise:
+                m.d.sync += depthwise.eq(following.mode == Mode.DEPTHWISE)
+            if self._packed:
+                m.d.sync += packed.eq(following.mode == Mode.PACKED)
             m.d.sync += [
                 now.eq(following),
                 running.eq(1),
@@ -253,7 +259,7 @@ class StepWalker(wiring.Component):
         with m.If(running):
             m.d.sync += former.eq(vector_index)
 
-    def _read_residual(self, m, now, running, result, issue, conflict, reads, bank, last_step):
+    def _read_residual(self, m, now, running, result, issue, conflict, activation, bank, last_step):
         """The last port reads the residual operand with each result, a cycle ahead if the activation wants the same bank."""
         port = self.ports[-1]
         row_address = Signal(16)
@@ -263,7 +269,7 @@ class StepWalker(wiring.Component):
         wanted = Signal()
         m.d.comb += [
             wanted.eq(running & now.residual & result & ~done),
-            conflict.eq(wanted & reads & (bank == res_bank)),
+            conflict.eq(now.residual & result & ~done & activation & (bank == res_bank)),
             self.res_en.eq(wanted),
             self.res_sub.eq(address % self._units),
         ]
@@ -273,7 +279,7 @@ class StepWalker(wiring.Component):
                 port.place.bank.eq(res_bank),
                 port.place.address.eq(address // self._units),
             ]
-        m.d.sync += done.eq(conflict)
+        m.d.sync += done.eq(running & conflict)
         with m.If(issue):
             with m.If(last_step):
                 distance = Mux(res_bank == BANKS - 1, now.res_row_step, 0)

@@ -104,7 +104,7 @@ class WeightEngine(wiring.Component):
 
         free = Signal(range(self._fifo_bytes // self._axi_bytes + 1), init=self._fifo_bytes // self._axi_bytes)
         requests = self.read.requests
-        room = free >= BURST_BEATS
+        room = free[exact_log2(BURST_BEATS) :].any()  # for the longest burst
         requested = requests.valid & requests.ready
         popped = words.o.valid & words.o.ready
         m.d.comb += [
