@@ -307,9 +307,9 @@ class Controller(wiring.Component):
 class Lifecycle(wiring.Component):
     """Start and reset. The only block besides the registers that ``clear`` does not reset.
 
-    ``clear`` resets all others for a cycle: at an accepted ``start`` (none while ``busy`` or ``failed``), followed by
-    ``go``, and after a ``reset``, once ``halt`` has brought the bus to rest (``quiet``). ``running`` from the cycle
-    after ``start`` to the end of ``busy``: the cycles that count.
+    ``clear`` resets all others for a cycle: behind an accepted ``start`` (none while ``busy`` or ``failed``), followed by
+    ``go``, and after a ``reset``, once ``halt`` has brought the bus to rest (``quiet``). ``running`` from ``go`` to the end
+    of ``busy``: the cycles that count.
     """
 
     start: In(1)
@@ -329,13 +329,18 @@ class Lifecycle(wiring.Component):
             self.running.eq(self.go | (self.busy & ~self.resetting)),
             self.halt.eq(self.failed | self.resetting),
         ]
+        m.d.sync += self.clear.eq(0)  # a register: it goes everywhere
         with m.FSM(name="lifecycle"):
             with m.State("READY"):
                 with m.If(self.reset):
                     m.next = "DRAIN"
                 with m.Elif(self.start & ~self.busy & ~self.failed):
-                    m.d.comb += self.clear.eq(1)
-                    m.next = "GO"
+                    m.d.sync += self.clear.eq(1)
+                    m.next = "CLEAR"
+            with m.State("CLEAR"):
+                m.next = "GO"
+                with m.If(self.reset):
+                    m.next = "DRAIN"
             with m.State("GO"):
                 m.d.comb += self.go.eq(1)
                 m.next = "READY"
@@ -344,6 +349,9 @@ class Lifecycle(wiring.Component):
             with m.State("DRAIN"):
                 m.d.comb += self.resetting.eq(1)
                 with m.If(self.quiet):
-                    m.d.comb += self.clear.eq(1)
-                    m.next = "READY"
+                    m.d.sync += self.clear.eq(1)
+                    m.next = "CLEARED"
+            with m.State("CLEARED"):
+                m.d.comb += self.resetting.eq(1)
+                m.next = "READY"
         return m

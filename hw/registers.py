@@ -117,7 +117,7 @@ def c_header(fingerprint: int) -> str:
 
 
 class Registers(wiring.Component):
-    """Serve `REGISTERS` on AXI4-Lite. ``start`` and ``reset`` pulse as the write is answered.
+    """Serve `REGISTERS` on AXI4-Lite. ``start`` and ``reset`` pulse in the cycle before the write is answered.
 
     An offset that is not in the table, a read of a write-only and a write of a read-only register answer SLVERR. The
     two low address bits do not count. One read or write at a time; a read is answered after 3
@@ -179,7 +179,6 @@ class Registers(wiring.Component):
         address = Signal.like(bus.awaddr)
         word = Signal.like(bus.wdata)
         strobes = Signal.like(bus.wstrb)
-        m.d.sync += [self.start.eq(0), self.reset.eq(0)]
         with m.If(bus.awvalid & bus.awready):
             m.d.sync += [address.eq(bus.awaddr), bus.awready.eq(0)]
         with m.If(bus.wvalid & bus.wready):
@@ -201,7 +200,7 @@ class Registers(wiring.Component):
                                     m.d.sync += register[8 * byte : 8 * byte + 8].eq(word[8 * byte : 8 * byte + 8])
                     with m.Case(OFFSETS["CONTROL"] >> 2):
                         control = data.View(CONTROL, word[: CONTROL.size])
-                        m.d.sync += [
+                        m.d.comb += [
                             self.start.eq(control.start & strobes[0]),
                             self.reset.eq(control.reset & strobes[0]),
                         ]
