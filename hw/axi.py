@@ -218,22 +218,20 @@ class BurstSplitter(wiring.Component):
         m.d.comb += [self.transfers.ready.eq(~walking), last_run.eq(transfer.runs == 1)]
 
         beat = Signal(32 - low)  # address in beats
-        left = Signal(RUNS["run_bytes"].width - low + 1)
+        end = Signal(RUNS["run_bytes"].width - low + 1)  # the run's last beat, from the last multiple of BURST_BEATS on
         final = Signal()
         valid = Signal()
-        size = Signal(window + 1)
         ends = Signal()
         m.d.comb += [
-            size.eq(BURST_BEATS - beat[:window]),
-            ends.eq(~left[window + 1 :].any() & (left[: window + 1] <= size)),
+            ends.eq(end[window:] == 0),
             self.bursts.p.burst.address.eq(Cat(C(0, low), beat)),
-            self.bursts.p.burst.beats.eq(Mux(ends, left, size)),
+            self.bursts.p.burst.beats.eq(Mux(ends, end[:window], BURST_BEATS - 1) - beat[:window] + 1),
             self.bursts.p.last.eq(ends & final),
             self.bursts.valid.eq(valid),
             self.busy.eq(walking | valid),
         ]
         with m.If(self.bursts.ready):
-            m.d.sync += [beat.eq(beat + size), left.eq(left - size)]
+            m.d.sync += [beat.eq(Cat(C(0, window), beat[window:] + 1)), end[window:].eq(end[window:] - 1)]
             with m.If(ends):
                 m.d.sync += valid.eq(0)
 
@@ -242,7 +240,7 @@ class BurstSplitter(wiring.Component):
         with m.Elif(walking & (~valid | (self.bursts.ready & ends))):
             m.d.sync += [
                 beat.eq(transfer.address[low:]),
-                left.eq((transfer.address[:low] + transfer.run_bytes + (self._beat_bytes - 1)) >> low),
+                end.eq((transfer.address[: low + window] + transfer.run_bytes - 1) >> low),
                 final.eq(last_run),
                 valid.eq(1),
                 transfer.address.eq(transfer.address + transfer.run_pitch),

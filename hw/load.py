@@ -61,21 +61,21 @@ class PixelWalker(wiring.Component):
         row = Signal(words)  # address of the current row
         row_step = Signal(words)
         width = Signal(IMAGE["width"].width)
-        blocks = Signal(IMAGE["channels"].width - low)  # vectors of a pixel, less one
+        blocks = Signal(signed(IMAGE["channels"].width - low + 1))  # vectors of a pixel, less two
         tail = Signal(range(1, self._vector_bytes + 1))  # bytes in a pixel's last vector
         rows_left = Signal(IMAGE["rows"].width)
         pixels_left = Signal(IMAGE["width"].width)
-        blocks_left = Signal.like(blocks)
+        blocks_left = Signal.like(blocks)  # the same of those that are left: negative at the last one
 
-        most = Signal(IMAGE["channels"].width)
+        most = Signal(signed(IMAGE["channels"].width + 1))
         next_row = Signal(words)
         pixel_ends = Signal()
         row_ends = Signal()
         m.d.comb += [
-            most.eq(image.channels - 1),
+            most.eq(image.channels - 1 - self._vector_bytes),
             self.images.ready.eq(~self.vectors.valid),
             next_row.eq(Mux(vector.bank == BANKS - 1, row + row_step, row)),
-            pixel_ends.eq(blocks_left == 0),
+            pixel_ends.eq(blocks_left < 0),
             row_ends.eq(pixel_ends & (pixels_left == 1)),
             vector.count.eq(Mux(pixel_ends, tail, self._vector_bytes)),
             vector.last.eq(row_ends & (rows_left == 1)),

@@ -126,33 +126,33 @@ class Realigner(wiring.Component):
 
     def _store_chunks(self, m, words, lanes, lane_bits, taken, stored, given):
         """Rotate each chunk to the lane where it belongs, and a cycle later write it to the ring."""
-        used = Signal(taken.shape())
+        used = Signal(taken.shape())  # bytes accepted and not given
+        coming = Signal(used.shape())
+        put, give = self.i.valid & self.i.ready, self.requests.valid & self.requests.ready
         turn = Signal(lane_bits)
         m.d.comb += [
-            used.eq(taken - given),
             self.i.ready.eq(used <= 4 * lanes - self._input_bytes),
+            coming.eq(used + Mux(put, self.i.p.count, 0)),
             turn.eq(taken - self.i.p.start),
         ]
+        m.d.sync += used.eq(Mux(give, coming - self.requests.p.count, coming))
         chunk = Signal(8 * lanes, reset_less=True)
         marks = Signal(lanes)
         valid = Signal()
-        end = Signal(taken.shape())
         next_chunk = Signal(8 * lanes)
         next_marks = Signal(lanes)
         m.d.comb += [next_chunk.eq(self.i.p.data), next_marks.eq(_marks(self.i.p, self._input_bytes))]
         m.d.sync += [
             chunk.eq(_rotate(m, "turned", next_chunk, 8, turn)),
             marks.eq(_rotate(m, "turned_marks", next_marks, 1, turn)),
-            valid.eq(self.i.valid & self.i.ready),
-            end.eq(taken + self.i.p.count),
+            valid.eq(put),
+            stored.eq(taken),
         ]
-        with m.If(self.i.valid & self.i.ready):
+        with m.If(put):
             m.d.sync += taken.eq(taken + self.i.p.count)
 
         beyond = Signal(lanes)  # the lanes of the word behind the one where the chunk begins
         m.d.comb += beyond.eq(_below(stored[:lane_bits], lanes))
-        with m.If(valid):
-            m.d.sync += stored.eq(end)
         for index, word in enumerate(words):
             here = valid & (stored[lane_bits : lane_bits + 2] == index)
             behind = valid & (stored[lane_bits : lane_bits + 2] == (index - 1) % 4)

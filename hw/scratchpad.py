@@ -1,5 +1,8 @@
 """The activation memory: four row banks, each reading and writing one vector per cycle."""
 
+from functools import reduce
+from operator import or_
+
 from amaranth import *
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -55,6 +58,11 @@ class Scratchpad(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
+        blocked = (port.en & (port.place.bank == self.reads.payload.bank) for port in self.ports)
+        m.d.comb += [
+            self.reads.ready.eq(~reduce(or_, blocked)),
+            self.loads.ready.eq(~(self.result_en & (self.results.bank == self.loads.payload.bank))),
+        ]
         read_ports = []
         for b in range(BANKS):
             m.submodules[f"bank_{b}"] = bank = memory.Memory(
@@ -73,8 +81,6 @@ class Scratchpad(wiring.Component):
                 with m.If(here):
                     m.d.comb += read.addr.eq(port.place.address)
                 wanted |= here
-            with m.If((self.reads.payload.bank == b) & ~wanted):
-                m.d.comb += self.reads.ready.eq(1)
             m.d.comb += read.en.eq(wanted | chosen)
 
             m.d.comb += [write.addr.eq(self.loads.payload.address), write.data.eq(self.loads.payload.data)]
@@ -84,10 +90,8 @@ class Scratchpad(wiring.Component):
                     write.data.eq(self.results.data),
                     write.en.eq(self.result_mask),
                 ]
-            with m.Elif(self.loads.payload.bank == b):
-                m.d.comb += self.loads.ready.eq(1)
-                with m.If(self.loads.valid):
-                    m.d.comb += write.en.eq(~C(0, self._units))
+            with m.Elif(self.loads.valid & (self.loads.payload.bank == b)):
+                m.d.comb += write.en.eq(~C(0, self._units))
 
         answers = Array(read.data for read in read_ports)
         for n, (port, word) in enumerate(zip(self.ports, self.words, strict=True)):
