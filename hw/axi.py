@@ -218,33 +218,38 @@ class BurstSplitter(wiring.Component):
         m.d.comb += [self.transfers.ready.eq(~walking), last_run.eq(transfer.runs == 1)]
 
         beat = Signal(32 - low)  # address in beats
-        end = Signal(RUNS["run_bytes"].width - low + 1)  # the run's last beat, from the last multiple of BURST_BEATS on
+        windows = Signal(RUNS["run_bytes"].width - low - window + 1)  # multiples of BURST_BEATS ahead of the run's last beat
+        rest = Signal(range(1, BURST_BEATS + 1))  # beats of the run from the last of them on
         final = Signal()
         valid = Signal()
         ends = Signal()
         m.d.comb += [
-            ends.eq(end[window:] == 0),
+            ends.eq(windows == 0),
             self.bursts.p.burst.address.eq(Cat(C(0, low), beat)),
-            self.bursts.p.burst.beats.eq(Mux(ends, end[:window], BURST_BEATS - 1) - beat[:window] + 1),
+            self.bursts.p.burst.beats.eq(Mux(ends, rest, BURST_BEATS) - beat[:window]),
             self.bursts.p.last.eq(ends & final),
             self.bursts.valid.eq(valid),
             self.busy.eq(walking | valid),
         ]
-        with m.If(self.bursts.ready):
-            m.d.sync += [beat.eq(Cat(C(0, window), beat[window:] + 1)), end[window:].eq(end[window:] - 1)]
-            with m.If(ends):
-                m.d.sync += valid.eq(0)
-
-        with m.If(self.transfers.valid & self.transfers.ready):
-            m.d.sync += [transfer.eq(self.transfers.payload), walking.eq(1)]
-        with m.Elif(walking & (~valid | (self.bursts.ready & ends))):
+        last_beat = (transfer.address[: low + window] + transfer.run_bytes - 1)[low:]
+        move = ~valid | self.bursts.ready
+        begin = walking & (~valid | ends)  # the next run
+        m.d.sync += walking.eq(Mux(walking, ~(begin & move & last_run), self.transfers.valid))
+        with m.If(move):
             m.d.sync += [
-                beat.eq(transfer.address[low:]),
-                end.eq((transfer.address[: low + window] + transfer.run_bytes - 1) >> low),
-                final.eq(last_run),
-                valid.eq(1),
-                transfer.address.eq(transfer.address + transfer.run_pitch),
-                transfer.runs.eq(transfer.runs - 1),
-                walking.eq(~last_run),
+                valid.eq(begin | (valid & ~ends)),
+                beat.eq(Cat(C(0, window), beat[window:] + 1)),
+                windows.eq(windows - 1),
             ]
+            with m.If(begin):
+                m.d.sync += [
+                    beat.eq(transfer.address[low:]),
+                    windows.eq(last_beat >> window),
+                    rest.eq(last_beat[:window] + 1),
+                    final.eq(last_run),
+                ]
+        with m.If(~walking):
+            m.d.sync += transfer.eq(self.transfers.payload)
+        with m.Elif(begin & move):
+            m.d.sync += [transfer.address.eq(transfer.address + transfer.run_pitch), transfer.runs.eq(transfer.runs - 1)]
         return m

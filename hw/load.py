@@ -80,9 +80,9 @@ class PixelWalker(wiring.Component):
             vector.count.eq(Mux(pixel_ends, tail, self._vector_bytes)),
             vector.last.eq(row_ends & (rows_left == 1)),
         ]
-        with m.If(self.images.valid & self.images.ready):
+        with m.If(~self.vectors.valid):
             m.d.sync += [
-                self.vectors.valid.eq(1),
+                self.vectors.valid.eq(self.images.valid),
                 vector.bank.eq(image.bank),
                 vector.address.eq(image.address >> sub),
                 row.eq(image.address >> sub),
@@ -94,7 +94,7 @@ class PixelWalker(wiring.Component):
                 pixels_left.eq(image.width),
                 blocks_left.eq(most >> low),
             ]
-        with m.Elif(self.vectors.valid & self.vectors.ready):
+        with m.Elif(self.vectors.ready):
             m.d.sync += [
                 vector.address.eq(vector.address + 1),
                 blocks_left.eq(blocks_left - 1),

@@ -138,11 +138,11 @@ class PoolLane(wiring.Component):
 class Pooling(wiring.Component):
     """Vectors of ``cols`` results in, the ones to write out, in the same cycle; those of unpooled instructions unchanged.
 
-    A cycle ahead of its ``values``, ``valid`` announces a result; ``row_end``, ``block_end`` and ``end`` the last of a row, of a block and of the instruction; with them come
-    the instruction's ``out_cols`` and ``window``, its ``factor`` with the values themselves. ``write`` and
-    ``row_done`` tell the addresses' walker at once whether a vector is written with this result, and whether
-    the row of windows is done. ``results`` are to be written in a cycle of ``result_valid``; ``done`` with an instruction's
-    last one.
+    A cycle ahead of its ``values``, ``valid`` announces a result; ``row_end``, ``block_end`` and ``end`` the last of a row, of a
+    block and of the instruction; with them come the instruction's ``out_cols`` and ``window``, its ``factor`` with the values
+    themselves. ``write`` and ``row_done`` tell the addresses' walker at once whether a vector is written with this result, and
+    whether the row of windows is done. ``results`` are to be written in a cycle of ``result_valid``; ``done`` with an
+    instruction's last one.
 
     The multiplier is in a block of ``target``. A mean is written ``mean_latency(cols)`` cycles after the last value of its
     sum would be. Until then no other value may come: ``fault`` says that one did. Windows of a maximum fill the rows and

@@ -44,14 +44,7 @@ class BeatWalker(wiring.Component):
             last_run.eq(transfer.runs == 1),
             move.eq(~self.beats.valid | self.beats.ready),
         ]
-        with m.If(self.transfers.valid & self.transfers.ready):
-            m.d.sync += [
-                transfer.eq(self.transfers.payload),
-                transfer.address.eq(self.transfers.p.address + self.transfers.p.run_pitch),
-                left.eq(self.transfers.p.run_bytes),
-                position.eq(self.transfers.p.address),
-                walking.eq(1),
-            ]
+        m.d.sync += walking.eq(Mux(walking, ~(move & run_ends & last_run), self.transfers.valid))
         with m.If(move):
             m.d.sync += [
                 self.beats.valid.eq(walking),
@@ -60,7 +53,14 @@ class BeatWalker(wiring.Component):
                 self.beats.p.burst_last.eq(run_ends | position[low:].all()),
                 self.beats.p.last.eq(run_ends & last_run),
             ]
-        with m.If(walking & move):
+        with m.If(~walking):
+            m.d.sync += [
+                transfer.eq(self.transfers.payload),
+                transfer.address.eq(self.transfers.p.address + self.transfers.p.run_pitch),
+                left.eq(self.transfers.p.run_bytes),
+                position.eq(self.transfers.p.address),
+            ]
+        with m.Elif(move):
             m.d.sync += [left.eq(left - room), position.eq(position + room)]
             with m.If(run_ends):
                 m.d.sync += [
@@ -68,7 +68,6 @@ class BeatWalker(wiring.Component):
                     position.eq(transfer.address),
                     transfer.address.eq(transfer.address + transfer.run_pitch),
                     transfer.runs.eq(transfer.runs - 1),
-                    walking.eq(~last_run),
                 ]
         return m
 
@@ -116,35 +115,37 @@ class Realigner(wiring.Component):
         lane_bits = exact_log2(lanes)
         # A ring of four words of `lanes` bytes: room for a chunk coming, one going, and what neither fits.
         words = [Signal(8 * lanes, name=f"word_{index}", reset_less=True) for index in range(4)]
-        pointer_bits = lane_bits + 3  # two bits of word, one of wrap
-        taken = Signal(pointer_bits)  # bytes accepted at i
-        stored = Signal(pointer_bits)  # bytes in the ring
-        given = Signal(pointer_bits)  # bytes gone to the window
-        self._store_chunks(m, words, lanes, lane_bits, taken, stored, given)
-        self._give_chunks(m, words, lanes, lane_bits, stored, given)
+        taken, stored, given = (Signal(lane_bits + 2, name=name) for name in ("taken", "stored", "given"))  # byte of the ring
+        available = Signal(range(4 * lanes + 1))  # bytes stored and not given
+        self._count_bytes(m, lanes, available)
+        self._store_chunks(m, words, lanes, lane_bits, taken, stored)
+        self._give_chunks(m, words, lanes, lane_bits, available, given)
         return m
 
-    def _store_chunks(self, m, words, lanes, lane_bits, taken, stored, given):
-        """Rotate each chunk to the lane where it belongs, and a cycle later write it to the ring."""
-        used = Signal(taken.shape())  # bytes accepted and not given
-        coming = Signal(used.shape())
+    def _count_bytes(self, m, lanes, available):
+        """Count bytes, and take chunks that there is room for. Whether one comes or goes is known late in the cycle."""
+        used = Signal.like(available)  # bytes accepted and not given
         put, give = self.i.valid & self.i.ready, self.requests.valid & self.requests.ready
+        coming = Mux(put, self.i.p.count, 0)
+        less = Signal.like(used)
+        m.d.comb += [less.eq(used - self.requests.p.count), self.i.ready.eq(used <= 4 * lanes - self._input_bytes)]
+        m.d.sync += [available.eq(Mux(give, less, used)), used.eq(Mux(give, less + coming, used + coming))]
+
+    def _store_chunks(self, m, words, lanes, lane_bits, taken, stored):
+        """Rotate each chunk to the lane where it belongs, and a cycle later write it to the ring."""
+        put = self.i.valid & self.i.ready
         turn = Signal(lane_bits)
-        m.d.comb += [
-            self.i.ready.eq(used <= 4 * lanes - self._input_bytes),
-            coming.eq(used + Mux(put, self.i.p.count, 0)),
-            turn.eq(taken - self.i.p.start),
-        ]
-        m.d.sync += used.eq(Mux(give, coming - self.requests.p.count, coming))
+        end = Signal(lane_bits + 1)  # of the chunk, from the word's first lane on
+        m.d.comb += [turn.eq(taken - self.i.p.start), end.eq(taken[:lane_bits] + self.i.p.count)]
         chunk = Signal(8 * lanes, reset_less=True)
         marks = Signal(lanes)
         valid = Signal()
         next_chunk = Signal(8 * lanes)
-        next_marks = Signal(lanes)
-        m.d.comb += [next_chunk.eq(self.i.p.data), next_marks.eq(_marks(self.i.p, self._input_bytes))]
+        behind_start, before_end = ~_below(taken[:lane_bits], lanes), _below(end[:lane_bits], lanes)
+        m.d.comb += next_chunk.eq(self.i.p.data)
         m.d.sync += [
             chunk.eq(_rotate(m, "turned", next_chunk, 8, turn)),
-            marks.eq(_rotate(m, "turned_marks", next_marks, 1, turn)),
+            marks.eq(Mux(end[lane_bits], behind_start | before_end, behind_start & before_end)),
             valid.eq(put),
             stored.eq(taken),
         ]
@@ -162,9 +163,8 @@ class Realigner(wiring.Component):
                 with m.If(enable[lane]):
                     m.d.sync += word.word_select(lane, 8).eq(chunk.word_select(lane, 8))
 
-    def _give_chunks(self, m, words, lanes, lane_bits, stored, given):
+    def _give_chunks(self, m, words, lanes, lane_bits, available, given):
         """Pick the lanes that hold the chunk asked for, and a cycle later rotate them to where it should lie."""
-        available = Signal(stored.shape())
         window = Signal(8 * lanes, reset_less=True)
         turn = Signal(lane_bits)
         marks = Signal(self._output_bytes)
@@ -173,7 +173,6 @@ class Realigner(wiring.Component):
         move = Signal()
         request = self.requests.payload
         m.d.comb += [
-            available.eq(stored - given),
             move.eq(~self.o.valid | self.o.ready),
             self.requests.ready.eq((available >= request.count) & (~valid | move)),
             self.busy.eq(valid | self.o.valid),

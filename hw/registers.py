@@ -227,11 +227,11 @@ class Registers(wiring.Component):
                 with m.If(bus.arvalid):
                     m.next = "CHOOSE"
             with m.State("CHOOSE"):
-                with m.If(address[2:] == OFFSETS["CYCLES_LO"] >> 2):
-                    m.d.sync += cycles_high.eq(self.cycles[32:])
                 m.next = "READ"
             with m.State("READ"):
                 m.d.sync += [bus.rvalid.eq(1), bus.rdata.eq(reduce(or_, chosen)), bus.rresp.eq(Mux(meant.any(), 0, 2))]
+                with m.If(meant[list(values).index(OFFSETS["CYCLES_LO"])]):
+                    m.d.sync += cycles_high.eq(self.cycles[32:])
                 m.next = "ANSWER"
             with m.State("ANSWER"), m.If(bus.rready):
                 m.d.sync += bus.rvalid.eq(0)

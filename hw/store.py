@@ -114,11 +114,14 @@ class StoreEngine(wiring.Component):
         )  # bit: last of its instruction
 
         issue = Signal()
+        full = Signal()  # of responses that are awaited
+        answered = axi.bvalid & responses.r_rdy
+        m.d.sync += full.eq(~answered & (full | (issue & (responses.level == self._outstanding - 1))))
         m.d.comb += [
             axi.awsize.eq(exact_log2(self._axi_bytes)),
             axi.awburst.eq(1),  # INCR
             issue.eq(splitter.bursts.valid & splitter.bursts.ready),
-            splitter.bursts.ready.eq((~axi.awvalid | axi.awready) & responses.w_rdy & ~self.halt),
+            splitter.bursts.ready.eq((~axi.awvalid | axi.awready) & ~full & ~self.halt),
             responses.w_data.eq(splitter.bursts.p.last),
             responses.w_en.eq(issue),
         ]

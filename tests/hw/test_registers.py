@@ -111,6 +111,30 @@ def test_reads_every_register():
     simulate(dut, [testbench])
 
 
+def test_halves_of_the_cycles_are_of_one_moment():
+    """Whichever cycle the low half is read in, while it runs over."""
+    dut = Registers(FINGERPRINT)
+    start = (7 << 32) - 8
+
+    async def count(ctx):
+        for cycles in range(start, start + 1000):
+            ctx.set(dut.cycles, cycles)
+            await ctx.tick()
+
+    async def testbench(ctx):
+        rng = random.Random(3)
+        seen = []
+        while not seen or seen[-1] < 7 << 32:
+            low, _ = await read(ctx, dut.bus, OFFSETS["CYCLES_LO"], rng)
+            high, _ = await read(ctx, dut.bus, OFFSETS["CYCLES_HI"], rng)
+            seen.append(high << 32 | low)
+        assert seen == sorted(seen) and start <= seen[0] and seen[-1] < start + 1000
+
+    for delay in range(8):
+        start = (7 << 32) - delay
+        simulate(dut, [testbench], background=[count])
+
+
 def test_writes_and_strobes():
     dut = Registers(FINGERPRINT)
 
