@@ -61,7 +61,7 @@ def synthesize(design: Design, device: Device, *, seeds: Sequence[int], step: St
         folder = Path(name)
         (folder / "design.v").write_text(design.verilog)
         (folder / "constraints").write_text(design.constraints)
-        script = f"read_verilog design.v; {device.synthesize} -top {design.top} -json netlist.json"
+        script = f"read_verilog design.v; {device.synthesize.format(top=design.top)}; write_json netlist.json"
         step("synthesizing (Yosys; a new YoWASP tool takes a minute more, once)")
         _run([Job(command=(tools["yosys"].executable, "-q", "-p", script), folder=folder, log="yosys.log")], ("netlist.json",))
         array_lut4 = _finish_netlist(folder / "netlist.json", design.array, device)
