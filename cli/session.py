@@ -204,7 +204,7 @@ class Session:
             self._step(f"building the simulator for {array} (once; about a minute)", fraction)
 
         if self.params.compact:
-            run = simulate_compact(part, memory, bases, verilog, max_cycles=limit, progress=progress)
+            run = simulate_compact(part, memory, bases, verilog, max_cycles=limit, trace=True, progress=progress)
             if not run.finished or run.error is not ErrorCode.NONE:
                 raise stopped(part, run, predicted)
             return run

@@ -34,12 +34,15 @@ def simulate_compact(
     verilog: str,
     *,
     max_cycles: int = 0,
+    trace: bool = False,
+    cells: bool = False,
     timeout: float | None = None,
     progress: Progress | None = None,
 ) -> RtlResult:
     """Run a legal program of one run on tensors that lie in ``memory`` behind ``bases``, as its LOADs and STOREs say.
 
-    Stops at the end, at an error or after ``max_cycles`` (0: never). Raises `SimulationError`, `ToolError`, and ``TimeoutError``
+    Stops at the end, at an error or after ``max_cycles`` (0: never). The registers of the tokens are counted in the trace, and
+    left out without. ``cells`` as in `Build`. Raises `SimulationError`, `ToolError`, and ``TimeoutError``
     after ``timeout`` seconds.
     """
     outside = np.frombuffer(memory, np.uint8).copy()
@@ -55,20 +58,24 @@ def simulate_compact(
         (folder / "image").write_bytes(image.tobytes())
         (folder / "tilewright.v").write_text(verilog)
         sources = (_BENCH / "compact_bench.sv", folder / "tilewright.v", *models(program.params.target))
-        executable = Build(sources=sources, top="compact_bench").executable(progress)
+        defines = {"TILEWRIGHT_TRACE": "1"} if trace else {}
+        executable = Build(sources=sources, top="compact_bench", defines=defines, cells=cells).executable(progress)
+        files = ("image", "dump", "trace") if trace else ("image", "dump")
         plusargs: dict[str, str | int] = {"base": base, "max_cycles": max_cycles}
-        plusargs |= {file: str(folder / file) for file in ("image", "dump", "trace")}
+        plusargs |= {file: str(folder / file) for file in files}
         environment = {"TILEWRIGHT_ANSWER": str(folder / "answer.json")}
         module = _BENCH / "compact_test.py"
         run_test(executable, module=module, folder=folder, plusargs=plusargs, environment=environment, timeout=timeout)
         answer = json.loads((folder / "answer.json").read_text())
-        trace = _with_loads(Trace.read(folder / "trace", program.params.vector), loads, image[ACTIVATIONS:])
+        events = None
+        if trace:
+            events = _with_loads(Trace.read(folder / "trace", program.params.vector), loads, image[ACTIVATIONS:])
         if answer["done"]:
             left = np.fromfile(folder / "dump", np.uint8)
             for move in moves:
                 if not move.loads:
                     outside[bases[move.base] + move.offsets] = left[move.places]
-    tokens = {f"TOKENS_{name}": len(trace.cycles(event)) for name, event in _TOKENS.items()}
+    tokens = {f"TOKENS_{name}": len(events.cycles(event)) for name, event in _TOKENS.items()} if events else {}
     return RtlResult(
         memory=outside.tobytes(),
         cycles=answer["cycles"],
@@ -79,7 +86,7 @@ def simulate_compact(
         error_pc=answer["error_pc"],
         error_detail=0,
         registers={"INSTRUCTIONS": answer["error_pc"]} | tokens,
-        trace=trace,
+        trace=events,
         seconds=answer["seconds"],
         cycles_per_second=answer["cycle"] / answer["seconds"],
     )

@@ -103,20 +103,21 @@ def run_bench(
     faults: Faults | None = None,
     max_cycles: int = 0,
     trace: bool = False,
+    cells: bool = False,
     timeout: float | None = None,
     progress: Progress | None = None,
 ) -> BenchRun:
     """Write registers (the last write starts), run until the interrupt, read registers.
 
-    ``memory`` is the external memory, from address 0. Without a write of bit 0 to ``start_address`` nothing runs and
-    the registers are read at once. Raises `SimulationError`, where the design breaks a rule of the bus among other
-    reasons, `ToolError`, and ``TimeoutError`` after ``timeout`` seconds.
+    ``memory`` is the external memory, from address 0; ``cells`` as in `Build`. Without a write of bit 0
+    to ``start_address`` nothing runs and the registers are read at once. Raises `SimulationError`, where the design
+    breaks a rule of the bus among other reasons, `ToolError`, and ``TimeoutError`` after ``timeout`` seconds.
     """
     options, faults = options or MemoryOptions(), faults or Faults()
     memory_bytes = -(-len(memory) // 16) * 16
     with tempfile.TemporaryDirectory(prefix="tilewright-") as name:
         folder = Path(name)
-        executable = _build(folder, verilog, params, trace=trace).executable(progress)
+        executable = _build(folder, verilog, params, trace=trace, cells=cells).executable(progress)
         (folder / "image").write_bytes(memory)
         job = {
             "writes": [[int(address), value] for address, value in writes],
@@ -169,6 +170,7 @@ def simulate(
     options: MemoryOptions | None = None,
     faults: Faults | None = None,
     trace: bool = False,
+    cells: bool = False,
     timeout: float | None = None,
     progress: Progress | None = None,
 ) -> RtlResult:
@@ -193,6 +195,7 @@ def simulate(
         faults=faults,
         max_cycles=max_cycles,
         trace=trace,
+        cells=cells,
         timeout=timeout,
         progress=progress,
     )
@@ -214,7 +217,7 @@ def simulate(
     )
 
 
-def _build(folder: Path, verilog: str, params: Parameters, *, trace: bool) -> Build:
+def _build(folder: Path, verilog: str, params: Parameters, *, trace: bool, cells: bool) -> Build:
     design = folder / "tilewright.v"
     design.write_text(verilog)
     parameters = {"AXI_BITS": params.axi_bits}
@@ -230,6 +233,7 @@ def _build(folder: Path, verilog: str, params: Parameters, *, trace: bool) -> Bu
         parameters=parameters,
         defines={"TILEWRIGHT_TRACE": "1"} if trace else {},
         includes=(_BENCH,),
+        cells=cells,
     )
 
 

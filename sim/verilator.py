@@ -38,6 +38,8 @@ _FLAGS = (
     "20000",
 )
 _OPTIMIZE = "-O1"
+_CELLS_FLAGS = (*_FLAGS, "-fno-dfg")  # the data-flow passes take many minutes for a netlist
+_CELLS_OPTIMIZE = "-O0"
 
 
 class ToolError(RuntimeError):
@@ -113,7 +115,8 @@ class Build:
     """A simulation to build: HDL and its top module, parameters and defines.
 
     ``visible`` makes every signal readable and writable from cocotb, as its runner does by default: right for small
-    tests, five times slower for long ones.
+    tests, five times slower for long ones. ``cells`` is for netlists of tens of thousands of cells: built in minutes instead
+    of tens of them, and slower.
     """
 
     sources: tuple[Path, ...]
@@ -122,6 +125,7 @@ class Build:
     defines: Mapping[str, str] = field(default_factory=dict)
     includes: tuple[Path, ...] = ()
     visible: bool = False
+    cells: bool = False
 
     def executable(self, progress: Progress | None = None) -> Path:
         """Build, unless the same was built before. Two at once are safe: the second waits for the first.
@@ -151,8 +155,8 @@ class Build:
         builder = VerilatorRunner(
             executable=tool.executable,
             environment=tool.environment,
-            make_arguments=(*tool.make_arguments, f"OPT_FAST={_OPTIMIZE}"),
-            runtime=cache_folder() / "verilator" / f"runtime-{_digest(_toolchain(tool))}",
+            make_arguments=(*tool.make_arguments, f"OPT_FAST={_CELLS_OPTIMIZE if self.cells else _OPTIMIZE}"),
+            runtime=cache_folder() / "verilator" / f"runtime-{_digest(self._toolchain(tool))}",
             visible=self.visible,
             progress=progress,
         )
@@ -162,20 +166,20 @@ class Build:
             parameters=self.parameters,
             defines=self.defines,
             includes=self.includes,
-            build_args=_FLAGS,
+            build_args=_CELLS_FLAGS if self.cells else _FLAGS,
             build_dir=folder,
         )
 
     def _key(self, tool: Tool) -> str:
         files = (*self.sources, *(file for include in self.includes for file in sorted(include.glob("*.svh"))))
         content = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
-        return _digest(_toolchain(tool), self.top, dict(self.parameters), dict(self.defines), self.visible, content)
+        return _digest(self._toolchain(tool), self.top, dict(self.parameters), dict(self.defines), self.visible, content)
 
-
-def _toolchain(tool: Tool) -> list[object]:
-    """What all builds share."""
-    libraries = str(cocotb_tools.config.libs_dir)  # built into every simulation
-    return [_FLAGS, _OPTIMIZE, tool.version, tool.make_arguments, cocotb.__version__, libraries, platform.machine()]
+    def _toolchain(self, tool: Tool) -> list[object]:
+        """What all builds share, of cells or of others."""
+        flags = (_CELLS_FLAGS, _CELLS_OPTIMIZE) if self.cells else (_FLAGS, _OPTIMIZE)
+        libraries = str(cocotb_tools.config.libs_dir)  # built into every simulation
+        return [*flags, tool.version, tool.make_arguments, cocotb.__version__, libraries, platform.machine()]
 
 
 def _digest(*values: object) -> str:

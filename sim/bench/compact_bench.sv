@@ -2,7 +2,8 @@
 // Bench around a compact `tilewright`: fills its memories through the host's port, starts it, waits, and reads them back.
 //
 // Plusargs: +image and +dump (files: the program memory, then the activation memory, words of 32 bits, little-endian; the dump
-// is of the activation memory alone); +base (the program's address); +max_cycles (0: no limit); +trace (a file for sim/trace.py).
+// is of the activation memory alone); +base (the program's address); +max_cycles (0: no limit); +trace (a file for sim/trace.py,
+// of a bench with TILEWRIGHT_TRACE).
 
 `timescale 1ns / 1ns
 
@@ -129,12 +130,14 @@ module compact_bench (
         4: wait_tokens <= wait_tokens + 1;
         default: idle <= idle + 1;
       endcase
+`ifdef TILEWRIGHT_TRACE
       if (trace_file != 0) begin
         if (dut.drain.write) record(1, dut.drain.address, dut.postprocessor.result);
         if (dut.sequencer.passed_load) record(2, '0, '0);
         if (dut.sequencer.finished) record(3, '0, '0);
         if (dut.sequencer.passed_store) record(4, '0, '0);
       end
+`endif
     end
   end
 endmodule

