@@ -43,20 +43,21 @@ def count_cells(netlist: str) -> Counter[str]:
 def simulated(family: str, netlist: str) -> str:
     """The netlist with models of its cells: Yosys's own, or `hw.primitives` for the blocks for which Yosys has none.
 
-    Yosys's are called FAMILY_CELL, so that the text can stand beside others, and beside `hw.primitives.models`.
+    It can stand beside `hw.primitives.models`: where these have a cell that Yosys has as well, Yosys's is called YOSYS_CELL.
     """
     found = _yosys_models(family, {*count_cells(netlist)} | ({"LUT2", "LUT4"} if family == "ecp5" else set()))
     beside = {path.stem for path in primitives.models(family)}
-    ours = [_OURS / f"{cell}.v" for cell in count_cells(netlist) if cell not in found and cell not in beside]
+    missing = [_OURS / f"{cell}.v" for cell in count_cells(netlist) if cell not in found and cell not in beside]
     macros = [line for line in _library(family).split("\nmodule ")[0].splitlines() if re.match("`(?!timescale)", line)]
-    text = "\n".join([netlist, *macros, *found.values(), *(path.read_text() for path in ours)])
-    # An instance, or the model itself: a CCU2C has LUTs in it.
-    text = re.sub(rf"\b({'|'.join(found)})(?= #\(| ?\(| (?:\w+|\\\S+ ) ?\()", rf"{family}_\1", text)
+    text = "\n".join([netlist, *macros, *found.values(), *(path.read_text() for path in missing)])
+    for cell in beside & found.keys():
+        text = re.sub(rf"\b{cell}(?= #\(| ?\(| \w+ \()", f"YOSYS_{cell}", text)
     return "/* verilator lint_off UNOPTFLAT */\n" + text
 
 
 def _library(family: str) -> str:
-    return _SKIPPED.sub("\n", "".join((_LIBRARY / path).read_text() for path in _CELLS[family]))
+    text = _SKIPPED.sub("\n", "".join((_LIBRARY / path).read_text() for path in _CELLS[family]))
+    return text.replace("mem[i] <= INITVAL[", "mem[i] = INITVAL[")  # in an initial block, where Verilator refuses the other
 
 
 def _yosys_models(family: str, cells: set[str]) -> dict[str, str]:
