@@ -1,4 +1,4 @@
-"""Simulation models, in Verilog, of the devices' primitives that the hardware instantiates."""
+"""Simulation models, in Verilog, of primitives that the hardware instantiates, and of block RAMs that its memories become."""
 
 from pathlib import Path
 
