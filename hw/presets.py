@@ -40,6 +40,13 @@ PRESETS = {
         ),
         _preset("ulx3s-85f-8x8", "ulx3s-85f", "LFE5U-85F-6BG381C", 80, 192, "8x8", target="ecp5", dsp_blocks=156),
         _preset(
+            "orangecrab-25f", "orangecrab-25f", "LFE5U-25F-8MG285C", 50, 32, "8x4", target="ecp5", dsp_blocks=28, activation_kib=32
+        ),
+        _preset(
+            "tang-primer-20k", "tang-primer-20k", "GW2A-LV18PG256C8/I7", 40, 32, "4x4", target="gowin", dsp_blocks=48,
+            activation_kib=32,
+        ),
+        _preset(
             "icebreaker", "icebreaker", "iCE40UP5K-SG48", 24, 64, "4x4", target="ice40", dsp_blocks=8, memory="spram",
             activation_kib=64, accumulator_depth=128, packed=False, residual=False, pooling=False,
         ),

@@ -22,6 +22,7 @@ _CELLS = {
     "ice40": ("ice40/cells_sim.v",),
     "gowin": ("gowin/cells_sim.v",),
 }
+_PARTS = {"ecp5": {"LUT2", "LUT4"}, "gowin": {"MUX2"}, "ice40": set()}  # of other cells' models
 _INSTANCE = re.compile(r"^  ([A-Z]\w*) (?:#\(|(?:\w+|\\\S+ ) \()", re.MULTILINE)
 _SKIPPED = re.compile(r"`ifdef TIMING\n.*?`endif\n|\n\s*specify\n.*?endspecify\n", re.DOTALL)
 
@@ -29,7 +30,7 @@ _SKIPPED = re.compile(r"`ifdef TIMING\n.*?`endif\n|\n\s*specify\n.*?endspecify\n
 def synthesize(folder: Path, family: str, verilog: str, top: str) -> str:
     """The netlist of module ``top`` for the family's device, by the command that `tilewright synth` gives Yosys."""
     (folder / "design.v").write_text(verilog)
-    script = f"read_verilog design.v; {DEVICES[FAMILIES[family]].synthesize} -top {top}; write_verilog -noattr netlist.v"
+    script = f"read_verilog design.v; {DEVICES[FAMILIES[family]].synthesize.format(top=top)}; write_verilog -noattr netlist.v"
     yosys = subprocess.run([_YOSYS, "-q", "-p", script], cwd=folder, capture_output=True, text=True)
     assert yosys.returncode == 0, (yosys.stdout + yosys.stderr)[-2000:]
     return (folder / "netlist.v").read_text()
@@ -45,7 +46,7 @@ def simulated(family: str, netlist: str) -> str:
 
     It can stand beside `hw.primitives.models`: where these have a cell that Yosys has as well, Yosys's is called YOSYS_CELL.
     """
-    found = _yosys_models(family, {*count_cells(netlist)} | ({"LUT2", "LUT4"} if family == "ecp5" else set()))
+    found = _yosys_models(family, {*count_cells(netlist)} | _PARTS[family])
     beside = {path.stem for path in primitives.models(family)}
     missing = [_OURS / f"{cell}.v" for cell in count_cells(netlist) if cell not in found and cell not in beside]
     macros = [line for line in _library(family).split("\nmodule ")[0].splitlines() if re.match("`(?!timescale)", line)]
@@ -63,7 +64,7 @@ def _library(family: str) -> str:
 def _yosys_models(family: str, cells: set[str]) -> dict[str, str]:
     """Those of the cells for which Yosys has more than a list of ports."""
     found: dict[str, str] = {}
-    for name, module in re.findall(r"^(?=module (\w+)\s?\()(.*?^endmodule)", _library(family), re.DOTALL | re.MULTILINE):
+    for name, module in re.findall(r"^(?=module (\w+)\s?\()(.*?^\s*endmodule)", _library(family), re.DOTALL | re.MULTILINE):
         body = "always" in module or "assign" in module or re.search(r"^\s+\w+ (#\(|\w+ ?\()", module, re.MULTILINE)
         if name in cells and body:
             found.setdefault(name, module)

@@ -9,11 +9,11 @@ __all__ = ["DEVICES", "Device"]
 class Device:
     """An FPGA, and how Yosys, nextpnr and the packer are called for it.
 
-    ``synthesize`` are Yosys commands for the module ``{top}``: products stay out of blocks unless the design itself puts them there, and memories
-    get no logic for reading what is being written, because nothing looks at such a word. ``place`` and ``pack`` are tool
-    and options, in which ``{netlist}``, ``{constraints}``, ``{routed}`` and ``{bitstream}`` stand for files. ``cells`` are
-    the names, in nextpnr's report, of the cells to count: ``lut4``, ``ff``, ``dsp``, ``bram``; ``luts`` says how many LUTs
-    each cell of Yosys's netlist takes that has any. ``untimed`` says what nextpnr's frequency leaves out.
+    ``synthesize`` are Yosys commands for the module ``{top}``: products stay out of blocks unless the design itself puts them
+    there, and memories get no logic for reading what is being written, because nothing looks at such a word. ``place`` and
+    ``pack`` are tool and options, in which ``{netlist}``, ``{constraints}``, ``{routed}`` and ``{bitstream}`` stand for
+    files. ``cells`` are the names, in nextpnr's report, of the cells to count: ``lut4``, ``ff``, ``dsp``, ``bram``; ``luts``
+    says how many LUTs each cell of Yosys's netlist takes that has any. ``untimed`` says what nextpnr's frequency leaves out.
     """
 
     name: str
@@ -35,7 +35,8 @@ class Device:
 
 _SYNTH_ECP5 = "synth_lattice -family ecp5 -nodsp -no-rw-check -top {top} -run"
 # As `synth_ecp5`, but with 600 ps for a wire where that has 300: wires are longer, and its netlists came out a tenth slower.
-_SYNTHESIZE_ECP5 = f"{_SYNTH_ECP5} begin:map_luts; techmap -map +/lattice/latches_map.v; abc9 -W 600; clean; {_SYNTH_ECP5} map_cells:"
+_MAP_LUTS = "techmap -map +/lattice/latches_map.v; abc9 -W 600; clean"
+_SYNTHESIZE_ECP5 = f"{_SYNTH_ECP5} begin:map_luts; {_MAP_LUTS}; {_SYNTH_ECP5} map_cells:"
 
 
 def _ecp5(name: str, size: str, package: str, speed: int) -> Device:
@@ -65,7 +66,8 @@ DEVICES = {
         Device(
             name="iCE40UP5K-SG48",
             family="ice40",
-            synthesize="synth_ice40 -device u -no-rw-check -top {top}",  # -dsp turns two 8 x 8 products in a block into one of 16 x 16
+            # -dsp would turn two 8 x 8 products in a block into one of 16 x 16.
+            synthesize="synth_ice40 -device u -no-rw-check -top {top}",
             place=(
                 "nextpnr-ice40", "--up5k", "--package", "sg48", "--json", "{netlist}",
                 "--pcf", "{constraints}", "--pcf-allow-unconstrained", "--asc", "{routed}",
