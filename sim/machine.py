@@ -64,9 +64,11 @@ class Machine:
         self._gated = [0] * len(self._instructions)  # may leave the gate, tokens aside
         self._left: dict[Opcode, list[int]] = {opcode: [] for opcode in Opcode}  # when they left it
         self._changed = Signal(self._clock)  # tokens, queues
-        # The weight stream. For each vector the cycle in which it reaches the head, and the beats that leave with it;
-        # then the cycles in which beats left, tiles were in the shadow registers, passes started, and blocks ended.
-        self._vectors: deque[tuple[int, int]] = deque()
+        # The weight stream. For each vector the cycle in which it reaches the head at the earliest, and the beats that leave the
+        # FIFO with it; then the cycles in which vectors left the head, beats left the FIFO, tiles were in the shadow registers,
+        # passes started, and blocks ended.
+        self._vectors: list[tuple[int, int]] = []
+        self._vectors_left: list[int] = []
         self._beats_gone: list[int] = []
         self._tiles_ready: list[int] = []
         self._starts: list[int] = []
@@ -89,8 +91,8 @@ class Machine:
         processes = (
             self._fetch(), self._dispatch(),
             self._accept(Opcode.LOAD, self._loads, self._latencies.load_queue), self._load(), self._write_vectors(),
-            self._accept(Opcode.WEIGHTS, self._streams, self._latencies.weights_queue), self._weights(), self._hand_out(),
-            self._compute(), self._end(),
+            self._accept(Opcode.WEIGHTS, self._streams, self._latencies.weights_queue), self._weights(), self._take_vectors(),
+            self._hand_out(), self._compute(), self._end(),
         )  # fmt: skip
         for process in processes:
             self._clock.start(process)
@@ -306,26 +308,39 @@ class Machine:
                     number += 1
                 self._stream.give()
 
-    def _hand_out(self) -> Process:
-        """Take the vectors from the head: constants and tables at once, a tile from the swap before it on."""
-        ring = self._latencies.constant_blocks
-        cycle = taken = tiles = blocks = 0
-        gone = [-1, -1]  # when the two vectors before left the registers behind the FIFO
-        streams = (item for item in enumerate(self._instructions) if item[1][0] is Opcode.WEIGHTS)
-        for number, (index, (_, fields)) in enumerate(streams):
+    def _take_vectors(self) -> Process:
+        """Take vectors from the FIFO into the two registers behind it: each when the one before the last has left them."""
+        taken = count = told = 0
+        streams = (fields for opcode, fields in self._instructions if opcode is Opcode.WEIGHTS)
+        for number, fields in enumerate(streams):
             while len(self._streams.cycles) <= number:
                 yield self._streams.changed
             self._streams.queue_free.append(max(self._streams.cycles[number] + self._latencies.fifo, taken))
             self._streams.changed.give()
+            for _ in range(fields["bytes"] // self._params.cols):
+                while len(self._vectors) <= count or len(self._vectors_left) < count - 1:
+                    if told < count:
+                        told = count
+                        self._stream.give()
+                    yield self._stream
+                arrival, leaving = self._vectors[count]
+                taken = max(taken + 1, arrival - 1, self._vectors_left[count - 2] + 1 if count > 1 else 0)
+                self._beats_gone += [taken] * leaving
+                count += 1
+            self._stream.give()
+
+    def _hand_out(self) -> Process:
+        """Take the vectors from the head: constants and tables at once, a tile from the swap before it on."""
+        ring = self._latencies.constant_blocks
+        cycle = tiles = blocks = 0
+        for index, (opcode, fields) in enumerate(self._instructions):
+            if opcode is not Opcode.WEIGHTS:
+                continue
             for kind, vectors, pace in pieces(fields, self._params):
                 for position in range(vectors):
-                    while not self._vectors:
+                    while len(self._vectors) <= len(self._vectors_left):
                         yield self._stream
-                    arrival, leaving = self._vectors.popleft()
-                    taken = max(taken + 1, gone[0] + 1, arrival - 1)
-                    self._beats_gone += [taken] * leaving
-                    if position == 0:
-                        self._stream.give()
+                    arrival, _ = self._vectors[len(self._vectors_left)]
                     if position == 0 and kind == "tile" and tiles:
                         while len(self._starts) < tiles:
                             yield self._stream
@@ -335,7 +350,7 @@ class Machine:
                             yield self._stream
                         cycle = max(cycle, self._blocks_done[blocks - ring])
                     cycle = max(cycle + pace, arrival)
-                    gone = [gone[1], cycle]
+                    self._vectors_left.append(cycle)
                 tiles += kind == "tile"
                 blocks += kind == "constants"
                 if kind == "tile":
