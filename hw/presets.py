@@ -40,7 +40,8 @@ PRESETS = {
         ),
         _preset("ulx3s-85f-8x8", "ulx3s-85f", "LFE5U-85F-6BG381C", 50, 128, "8x8", target="ecp5", dsp_blocks=156),
         _preset(
-            "orangecrab-25f", "orangecrab-25f", "LFE5U-25F-8MG285C", 50, 32, "8x4", target="ecp5", dsp_blocks=28, activation_kib=32
+            "orangecrab-25f", "orangecrab-25f", "LFE5U-25F-8MG285C", 50, 32, "8x4", target="ecp5", dsp_blocks=28,
+            activation_kib=32,
         ),
         _preset(
             "tang-primer-20k", "tang-primer-20k", "GW2A-LV18PG256C8/I7", 40, 32, "4x4", target="gowin", dsp_blocks=48,

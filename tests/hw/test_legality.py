@@ -151,7 +151,7 @@ def interleaved(between: int) -> Program:
 
 def test_the_verifier_knows_how_many_streams_the_queues_hold() -> None:
     verify_program(interleaved(WEIGHTS_BETWEEN))
-    message = r"instruction 7 \(COMPUTE\): 5 other WEIGHTS stand between it and its own, more than 4$"
+    message = r"instruction 6 \(COMPUTE\): 4 other WEIGHTS stand between it and its own, more than 3$"
     with pytest.raises(ProgramError, match=message):
         verify_program(interleaved(WEIGHTS_BETWEEN + 1))
 
