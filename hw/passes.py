@@ -118,7 +118,8 @@ class PassWalker(wiring.Component):
         settling = Signal(range(self.PACE))
         taken = Signal()  # a pass, in the cycle before
         left = Signal()  # a pass was taken, and another one comes behind it
-        m.d.sync += taken.eq(self.passes.valid & self.passes.ready)
+        if self._depthwise or self._residual:
+            m.d.sync += taken.eq(self.passes.valid & self.passes.ready)
         with m.If(settling != 0):
             m.d.sync += settling.eq(settling - 1)
 
