@@ -36,7 +36,7 @@ PRESETS = {
         _preset("ulx3s-85f", "ulx3s-85f", "LFE5U-85F-6BG381C", 50, 128, "16x16", target="ecp5", dsp_blocks=156),
         _preset("ulx3s-85f-fast", "ulx3s-85f", "LFE5U-85F-6BG381C", 50, 128, "16x8", target="ecp5", dsp_blocks=156),
         _preset(
-            "ulx3s-25f", "ulx3s-25f", "LFE5U-25F-6BG381C", 50, 32, "4x4", target="ecp5", dsp_blocks=28, activation_kib=32
+            "ulx3s-25f", "ulx3s-25f", "LFE5U-25F-6BG381C", 60, 40, "4x4", target="ecp5", dsp_blocks=28, activation_kib=32
         ),
         _preset("ulx3s-85f-8x8", "ulx3s-85f", "LFE5U-85F-6BG381C", 60, 128, "8x8", target="ecp5", dsp_blocks=156),
         _preset(
