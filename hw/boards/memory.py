@@ -21,10 +21,9 @@ class OnChipMemory(wiring.Component):
     """``kib`` KiB (a multiple of 4) from address 0 on, behind a bus of ``axi_bits`` and behind single words.
 
     A beat per cycle each way, reads and writes at once, answers in order. A word has precedence over a beat, from the cycle
-    behind that of its request on. What lies
-    beyond the end is answered with SLVERR, and so are bursts that are not INCR, or of beats narrower than the bus:
-    their writes do nothing. `READ_LATENCY` is the cycles from a read address to its first beat, `WRITE_LATENCY` those
-    from a burst's last beat to its response, both on a bus that nobody holds up.
+    behind that of its request on. What lies beyond the end is answered with SLVERR, and so are bursts that are not INCR, or of
+    beats narrower than the bus: their writes do nothing. `READ_LATENCY` is the cycles from a read address to its first beat,
+    `WRITE_LATENCY` those from a burst's last beat to its response, both on a bus that nobody holds up.
     """
 
     READ_LATENCY = 4

@@ -34,7 +34,7 @@ class Device:
 
 
 _SYNTH_ECP5 = "synth_lattice -family ecp5 -nodsp -no-rw-check -top {top} -run"
-# As `synth_ecp5`, but with 600 ps for a wire where that has 300: wires are longer, and its netlists came out a tenth slower.
+# As `synth_ecp5`, but with 600 ps for a wire where that has 300: wires between slices are longer than that.
 _MAP_LUTS = "techmap -map +/lattice/latches_map.v; abc9 -W 600; clean"
 _SYNTHESIZE_ECP5 = f"{_SYNTH_ECP5} begin:map_luts; {_MAP_LUTS}; {_SYNTH_ECP5} map_cells:"
 
