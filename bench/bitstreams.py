@@ -62,7 +62,9 @@ def build(name: str) -> None:
 def milliseconds(report: dict[str, Any]) -> list[str]:
     """A cell for each network."""
     preset = find_preset(report["board"])
-    memory = MemoryModel(latency=BOARD_MEMORY.latency, write_latency=BOARD_MEMORY.write_latency)
+    memory = MemoryModel(
+        latency=BOARD_MEMORY.latency, write_latency=BOARD_MEMORY.write_latency, outstanding=BOARD_MEMORY.outstanding
+    )
     cells = []
     for network in NETWORKS:
         try:

@@ -15,8 +15,10 @@ from .session import Case, Session
 
 __all__ = ["BOARD_MEMORY", "DEFAULT_BAUD", "check_port", "run_on_board"]
 
-BOARD_MEMORY = MemoryOptions(latency=OnChipMemory.READ_LATENCY, write_latency=OnChipMemory.WRITE_LATENCY)
-"""The external memory of a board, for the prediction."""
+BOARD_MEMORY = MemoryOptions(
+    latency=OnChipMemory.READ_LATENCY, write_latency=OnChipMemory.WRITE_LATENCY, outstanding=OnChipMemory.OUTSTANDING
+)
+"""The external memory of a board, for simulation and prediction."""
 
 DEFAULT_BAUD = 1_000_000
 """That of the bitstreams."""

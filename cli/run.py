@@ -1,5 +1,6 @@
 """`tilewright run`: a network on an accelerator, compared tensor by tensor and counted cycle by cycle."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -7,7 +8,9 @@ import click
 import numpy as np
 import numpy.typing as npt
 
+from ..host.driver import MemoryMap
 from ..hw.params import Parameters
+from ..hw.presets import Preset, find_preset
 from ..hw.program import HostStep, Program
 from ..mapper.errors import TooLargeError
 from ..mapper.host_steps import read_tensors
@@ -65,7 +68,7 @@ __all__ = ["input_spec", "input_specs", "run_command"]
 @click.option(
     "--latency",
     type=click.IntRange(1, 100_000),
-    help="Cycles from a read address to its first beat.  [default: 20]",
+    help="Cycles from a read address to its first beat.  [default: 20, with --board that of the memory on its FPGA]",
 )
 @click.option(
     "--bandwidth",
@@ -97,7 +100,7 @@ def run_command(
     """
     if output_path is not None and engine == "cycles":
         raise CommandError("--output: the engine `cycles` computes no values; use rtl or golden")
-    memory = _memory(engine, latency, bandwidth)
+    memory = _memory(engine, board, latency, bandwidth)
     check_port(engine, port, baud)
     check_writable(output_path, json_path)
     params = read_target(array, board, config, int(axi_bits) if axi_bits else None)
@@ -126,6 +129,8 @@ def run_command(
         files[json_path] = json_bytes(report.to_json())
     write_files(files)
     print_report(report)
+    if board is not None and latency is None:
+        _print_size(session.program, find_preset(board))
     if session.on_host is not None:
         print_text(f"Everything ran on the host: {session.on_host}.")
     _judge(report)
@@ -152,13 +157,20 @@ def input_spec(tensor: Tensor, quantized: Tensor | None) -> InputSpec:
     return InputSpec(tensor.name, tensor.dtype, tensor.shape, reach)
 
 
-def _memory(engine: str, latency: int | None, bandwidth: int | None) -> MemoryOptions:
-    """The external memory of a simulation as asked for, or a board's as it is."""
-    if engine == "board":
-        if latency is not None or bandwidth is not None:
-            raise CommandError("--latency and --bandwidth: are of a simulated memory; the engine `board` has its own")
-        return BOARD_MEMORY
-    return MemoryOptions(latency=20 if latency is None else latency, bandwidth=100 if bandwidth is None else bandwidth)
+def _memory(engine: str, board: str | None, latency: int | None, bandwidth: int | None) -> MemoryOptions:
+    """The external memory of a simulation: the board's, if there is one, but for what was asked for."""
+    if engine == "board" and (latency is not None or bandwidth is not None):
+        raise CommandError("--latency and --bandwidth: are of a simulated memory; the engine `board` has its own")
+    memory = MemoryOptions() if board is None and engine != "board" else BOARD_MEMORY
+    asked = {name: value for name, value in (("latency", latency), ("bandwidth", bandwidth)) if value is not None}
+    return replace(memory, **asked)
+
+
+def _print_size(program: Program, preset: Preset) -> None:
+    """Say so if the program needs more external memory than the board's bitstream has."""
+    needed, kib = MemoryMap.of(program).end, preset.memory_kib
+    if not preset.params.compact and needed > 1024 * kib:
+        print_text(f"It needs {-(-needed // 1024)} KiB of external memory; the bitstream of {preset.name} has {kib} KiB.")
 
 
 def _session(model: Graph | Program, params: Parameters, engine: str, **options: Any) -> Session:

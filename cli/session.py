@@ -99,7 +99,10 @@ class Session:
         self._unfused = self._compile_unfused() if fuse else None
         options = self.memory
         self._timing = MemoryModel(
-            latency=options.latency, write_latency=options.write_latency, bandwidth=options.bandwidth
+            latency=options.latency,
+            write_latency=options.write_latency,
+            bandwidth=options.bandwidth,
+            outstanding=options.outstanding,
         )
         self.prediction: Prediction = predict(self.program, self._timing)
         self._generated: Generated | None = None

@@ -90,9 +90,10 @@ class Accelerator(wiring.Component):
         scratchpad = block("scratchpad", Scratchpad(
             words=params.bank_words, vector=params.vector, units=params.units, ports=read_ports(params)
         ))  # fmt: skip
+        depth = PostProcessor.DEPTH + (params.accumulator_depth if params.parts > 1 else 0)  # behind a queue of sums
         postprocessor = block("postprocessor", PostProcessor(
             cols=params.cols, vector=params.vector, units=params.units, address_bits=len(scratchpad.results.address),
-            residual=params.residual, pooling=params.pooling, target=params.target,
+            residual=params.residual, pooling=params.pooling, depth=depth, lanes=params.lanes, target=params.target,
         ))  # fmt: skip
         for mine, theirs in zip(compute.ports, scratchpad.ports, strict=True):
             connect(m, mine, theirs)
@@ -101,6 +102,7 @@ class Accelerator(wiring.Component):
         connect(m, store.reads, scratchpad.reads)
         connect(m, weights.tiles, compute.tiles)
         connect(m, weights.constants, postprocessor.constants)
+        connect(m, compute.sums, postprocessor.sums)
         if params.residual:
             connect(m, weights.tables, postprocessor.tables)
             m.d.comb += [
@@ -116,10 +118,6 @@ class Accelerator(wiring.Component):
             context.valid.eq(gate.o.valid & compute.instructions.ready),
             gate.o.ready.eq(compute.instructions.ready & context.ready),
             *(context.payload[name].eq(gate.o.payload[name]) for name in CONTEXT.members),
-            postprocessor.sums.valid.eq(compute.valid),
-            postprocessor.sums.data.eq(compute.totals),
-            postprocessor.sums.block_end.eq(compute.block_end),
-            postprocessor.sums.end.eq(compute.instruction_end),
             scratchpad.result_en.eq(postprocessor.writes.valid),
             scratchpad.results.bank.eq(postprocessor.writes.bank),
             scratchpad.results.address.eq(postprocessor.writes.address),

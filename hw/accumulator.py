@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from .data_register import data_register
 
-__all__ = ["WAVE", "Accumulator"]
+__all__ = ["WAVE", "Accumulator", "SumSignature"]
 
 WAVE = data.StructLayout({
     "result": 1,  # the wave belongs to an output pixel
@@ -18,6 +18,22 @@ WAVE = data.StructLayout({
     "end": 1,  # the instruction's last result
 })
 """What the sequencer says of a wave; it arrives at the accumulator `Accumulator.LEAD` cycles before the wave's sums."""
+
+
+class SumSignature(wiring.Signature):
+    """``lanes`` 32-bit sums, taken in the cycle of ``valid``: a vector, or its ``part`` of ``parts`` that follow each other.
+
+    ``block_end`` marks the last of an output block, ``end`` the last of an instruction.
+    """
+
+    def __init__(self, lanes: int, parts: int = 1) -> None:
+        super().__init__({
+            "valid": Out(1),
+            "part": Out(range(parts)),
+            "data": Out(data.ArrayLayout(signed(32), lanes)),
+            "block_end": Out(1),
+            "end": Out(1),
+        })
 
 
 class Accumulator(wiring.Component):
@@ -37,10 +53,7 @@ class Accumulator(wiring.Component):
         super().__init__({
             "wave": In(WAVE),
             "sums": In(data.ArrayLayout(signed(sum_width), cols)),
-            "valid": Out(1),
-            "block_end": Out(1),
-            "instruction_end": Out(1),
-            "totals": Out(data.ArrayLayout(signed(32), cols)),
+            "totals": Out(SumSignature(cols)),
         })
 
     def elaborate(self, platform):
@@ -68,12 +81,13 @@ class Accumulator(wiring.Component):
             m.d.sync += [following.eq(read.addr + 1), read_entry.eq(read.addr)]
         m.d.comb += read.en.eq(self.wave.result)
 
-        earlier = data.View(self.totals.shape(), answer)
+        finished = self.totals
+        earlier = data.View(finished.data.shape(), answer)
         adding = Signal(WAVE)
         adding_entry = Signal.like(entry)
         done = Signal(WAVE)
         m.d.sync += [adding.eq(wave), adding_entry.eq(entry), done.eq(adding), write.addr.eq(adding_entry)]
-        totals = data_register(m, self.totals, "total")
+        totals = data_register(m, finished.data, "total")
         for col, (total, before, now) in enumerate(zip(totals, earlier, self.sums, strict=True)):
             # What does not count is cleared, a register's own way to be a multiplexer: one addition does for all.
             first_term = Signal.like(before, name=f"earlier_{col}", reset_less=True)
@@ -90,10 +104,10 @@ class Accumulator(wiring.Component):
                 m.d.sync += second_term.eq(now)
             m.d.sync += total.eq(first_term + second_term)
         m.d.comb += [
-            write.data.eq(self.totals),
+            write.data.eq(finished.data),
             write.en.eq(done.result & ~done.last),
-            self.valid.eq(done.result & done.last),
-            self.block_end.eq(self.valid & done.block_end),
-            self.instruction_end.eq(self.valid & done.end),
+            finished.valid.eq(done.result & done.last),
+            finished.block_end.eq(finished.valid & done.block_end),
+            finished.end.eq(finished.valid & done.end),
         ]
         return m

@@ -154,12 +154,16 @@ class ReadChannel(wiring.Component):
                         with m.If(self.clients[candidate].requests.valid):
                             m.d.comb += chosen.eq(candidate)
 
+        # Known in time for the clients: what the order's own flag says late.
+        full, filling = Signal(), Signal()
+        m.d.comb += filling.eq((order.level == self._outstanding - 1) & order.w_en)
+        m.d.sync += full.eq((full | filling) & ~order.r_en)
         space = Signal()
         m.d.comb += [
             axi.arsize.eq(exact_log2(self._data_bits // 8)),
             axi.arburst.eq(1),  # INCR
             axi.rready.eq(1),
-            space.eq((~axi.arvalid | axi.arready) & order.w_rdy & ~self.halt),
+            space.eq((~axi.arvalid | axi.arready) & ~full & ~self.halt),
             order.w_data.eq(chosen),
         ]
         with m.If(axi.arready):

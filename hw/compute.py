@@ -4,7 +4,7 @@ from amaranth import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from .accumulator import Accumulator
+from .accumulator import Accumulator, SumSignature
 from .array import SystolicArray
 from .feeder import Feeder
 from .isa import COMPUTE
@@ -13,6 +13,7 @@ from .passes import PassWalker
 from .scratchpad import READ_PORTS, Scratchpad, place_layout
 from .skew import Delay
 from .steps import StepWalker
+from .sum_queue import SumQueue
 from .tiles import TileLoader, tile_vector_layout
 
 __all__ = ["ComputeEngine", "pixel_groups", "read_ports"]
@@ -29,9 +30,9 @@ def read_ports(params: Parameters) -> int:
 
 
 class ComputeEngine(wiring.Component):
-    """Walks ``instructions``, reads the scratchpad through ``ports`` and ``words``, takes ``tiles``, and gives ``totals``.
+    """Walks ``instructions``, reads the scratchpad through ``ports`` and ``words``, takes ``tiles``, and gives ``sums``.
 
-    ``residual`` carries the residual operand's C bytes for a result, ahead of its total. ``active``, ``wants_weights``,
+    ``residual`` carries the residual operand's C bytes for a result, ahead of its sums. ``active``, ``wants_weights``,
     ``held`` and ``busy`` tell what the engine did this cycle. A step's reads leave ``ISSUE`` cycles after it.
     """
 
@@ -46,10 +47,7 @@ class ComputeEngine(wiring.Component):
             "tiles": In(stream.Signature(tile_vector_layout(params.cols))),
             "ports": Out(wiring.Signature({"en": Out(1), "place": Out(place_layout(params.bank_words))})).array(self._ports),
             "words": In(8 * params.vector).array(self._ports),
-            "valid": Out(1),
-            "block_end": Out(1),
-            "instruction_end": Out(1),
-            "totals": Out(data.ArrayLayout(signed(32), params.cols)),
+            "sums": Out(SumSignature(params.lanes, params.parts)),
             **operand,
             "active": Out(1),
             "wants_weights": Out(1),
@@ -107,15 +105,24 @@ class ComputeEngine(wiring.Component):
             wave_delay.i.eq(steps.wave),
             accumulator.wave.eq(wave_delay.o),
             accumulator.sums.eq(array.sums),
-            self.valid.eq(accumulator.valid),
-            self.block_end.eq(accumulator.block_end),
-            self.instruction_end.eq(accumulator.instruction_end),
-            self.totals.eq(accumulator.totals),
             self.active.eq(steps.active),
             self.wants_weights.eq(steps.wants_weights),
             self.held.eq(steps.held),
             self.busy.eq(passes.busy),
         ]
+        if params.parts > 1:
+            m.submodules.sum_queue = queue = SumQueue(
+                cols=params.cols, lanes=params.lanes, depth=params.accumulator_depth
+            )
+            connect(m, accumulator.totals, queue.sums)
+            connect(m, queue.parts, flipped(self.sums))
+            m.d.comb += [
+                queue.expected.eq(steps.wave.result & steps.wave.last),
+                steps.room.eq(queue.room),
+            ]
+        else:
+            connect(m, accumulator.totals, flipped(self.sums))
+            m.d.comb += steps.room.eq(1)
         if groups:
             m.d.comb += array.pixels.eq(feeder.pixels)
         if params.residual:

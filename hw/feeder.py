@@ -27,8 +27,9 @@ def step_layout(rows: int, units: int, ports: int) -> data.StructLayout:
         "pad": signed(8),
         "x": signed(13),  # depthwise and packed: column or byte of the wave's first tap
         "width": 12,  # of the image
-        "group": 6,  # depthwise and packed: taps in a kernel row
-        "skip": 6,  # packed: taps of the first kernel row that are not in this pass
+        # Depthwise and packed: the kernel column of array row 0 if it were in kernel row n. That is n kernel rows ahead of the first
+        # row's, which is 0 but in packed mode, where earlier passes may have taken some taps of that row.
+        "bases": data.ArrayLayout(signed(9), ports),
         "groups": range(ports + 1),  # depthwise: pixel buses in use
         "lead": range(LEAD_LIMIT + 1),
         "pixel": 1,  # depthwise: there is a step, and its pixel lies inside the image's columns
@@ -107,9 +108,6 @@ class Feeder(wiring.Component):
 
     def _place_taps(self, m, step, used):
         """For each array row, a cycle after ``step``: whether its tap lies inside the image, and its kernel row in the pass."""
-        # The kernel column of array row 0 if it were in kernel row n: array row r is in the last one where r makes it 0 or more.
-        bases = [Signal(signed(9), name=f"base_{n}", reset_less=True) for n in range(self._ports)]
-        m.d.sync += [base.eq(self.step.skip - n * self.step.group) for n, base in enumerate(bases)]
         first = Signal(signed(14), reset_less=True)  # columns first .. limit - 1 of the kernel lie inside
         limit = Signal(signed(14), reset_less=True)
         m.d.sync += [first.eq(-self.step.x), limit.eq(self.step.width - self.step.x)]
@@ -117,14 +115,17 @@ class Feeder(wiring.Component):
         taken = Signal(self._rows, reset_less=True)
         kernel_rows = []
         for r in range(self._rows):
+            # It is in the last kernel row where its column is 0 or more.
             column = Signal(7, name=f"column_{r}", reset_less=True)
+            base = Signal(signed(9), name=f"base_{r}", reset_less=True)
+            reached_row = Signal(range(self._ports), name=f"reached_row_{r}", reset_less=True)
             row = Signal(range(self._ports), name=f"row_{r}", reset_less=True)
-            base, number = bases[0], C(0)
+            nearest, number = self.step.bases[0], C(0)
             for n in range(1, self._ports):
                 reached = Signal(name=f"reached_{r}_{n}")
-                m.d.comb += reached.eq(self._reached(bases[n], r))
-                base, number = Mux(reached, bases[n], base), Mux(reached, n, number)
-            m.d.sync += [column.eq(base + r), row.eq(number)]
+                m.d.comb += reached.eq(self._reached(self.step.bases[n], r))
+                nearest, number = Mux(reached, self.step.bases[n], nearest), Mux(reached, n, number)
+            m.d.sync += [base.eq(nearest), reached_row.eq(number), column.eq(base + r), row.eq(reached_row)]
             kernel_row = Signal.like(row, name=f"kernel_row_{r}", reset_less=True)
             kernel_rows.append(kernel_row)
             m.d.sync += [
@@ -174,7 +175,7 @@ class Feeder(wiring.Component):
                 source = Mux(recent[n], word.word_select(n, 8), before.word_select(n, 8))
                 m.d.comb += window[n].eq(source)
             distance = Signal(exact_log2(vector), name=f"distance_{p}", reset_less=True)
-            m.d.sync += distance.eq(asked.x + asked.skip - p * asked.group)
+            m.d.sync += distance.eq(asked.x + asked.bases[p])
             for level, bit in enumerate(distance):
                 turned = Signal.like(window, name=f"turned_{p}_{level}")
                 for n in range(vector):
@@ -200,7 +201,7 @@ class Feeder(wiring.Component):
             place = Signal(range(depth), name=f"place_{group}", reset_less=True)
             wanted = Signal(name=f"wanted_{group}")
             m.d.sync += [
-                place.eq(now + 2 + asked.lead + group * asked.group),
+                place.eq(now + 2 + asked.lead - asked.bases[group]),
                 wanted.eq((asked.mode == Mode.DEPTHWISE) & asked.pixel & asked.inside[group] & (group < asked.groups)),
             ]
             m.d.comb += [

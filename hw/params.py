@@ -18,8 +18,8 @@ TARGETS = ("generic", "ecp5", "ice40", "gowin")
 """Whose multipliers the hardware is built from; ``generic`` leaves them to the synthesizer."""
 
 _COMPACT = {
-    "rows": 4, "cols": 4, "activation_kib": 64, "accumulator_depth": 128, "axi_bits": 32, "depthwise": True,
-    "packed": False, "residual": False, "pooling": False,
+    "rows": 4, "cols": 4, "activation_kib": 64, "accumulator_depth": 128, "axi_bits": 32, "lanes": 4,
+    "depthwise": True, "packed": False, "residual": False, "pooling": False,
 }  # fmt: skip
 
 _ANY_PROGRAM = ("target", "dsp_blocks")
@@ -32,7 +32,8 @@ class Parameters:
 
     ``rows`` (reduction) and ``cols`` (output channels) are 4, 8, 16 or 32, not necessarily equal. ``activation_kib`` is the
     size of the activation memory in KiB, ``accumulator_depth`` the number of partial sums per column, ``axi_bits`` the width
-    of the external memory port, ``weight_fifo_bytes`` the depth of the weight stream. ``depthwise`` adds the pixel buses
+    of the external memory port, ``weight_fifo_bytes`` the depth of the weight stream. ``lanes`` of the post-processor requantize
+    a vector of ``cols`` sums: all at once, or, without ``pooling``, in 2 or 4 ``parts`` after one another. ``depthwise`` adds the pixel buses
     (depthwise convolutions, pools, stand-alone additions), ``packed`` the gathering of bytes for inputs of few channels,
     ``residual`` the tables that add a second operand, ``pooling`` the pools behind other layers, in the same pass.
 
@@ -51,6 +52,7 @@ class Parameters:
     accumulator_depth: int = 512
     axi_bits: int = 0
     weight_fifo_bytes: int = 0
+    lanes: int = 0
     depthwise: bool = True
     packed: bool = True
     residual: bool = True
@@ -66,13 +68,18 @@ class Parameters:
             object.__setattr__(self, "axi_bits", min(128, max(32, 8 * self.vector)))
         if self.weight_fifo_bytes == 0:
             object.__setattr__(self, "weight_fifo_bytes", max(1024, 256 * self.cols))
+        if self.lanes == 0:
+            object.__setattr__(self, "lanes", self.cols)
         _require("activation_kib", self.activation_kib, (4, 8, 16, 32, 64, 128, 256))
         _require("accumulator_depth", self.accumulator_depth, (64, 128, 256, 512, 1024, 2048))
         _require("axi_bits", self.axi_bits, (32, 64, 128))
         _require("weight_fifo_bytes", self.weight_fifo_bytes, tuple(1 << n for n in range(10, 16)))
+        _require("lanes", self.lanes, (self.cols // 4, self.cols // 2, self.cols))
         for name in ("depthwise", "packed", "residual", "pooling"):
             _require(name, getattr(self, name), (False, True))
         _require("memory", self.memory, MEMORIES)
+        if self.pooling and self.parts > 1:
+            raise ValueError(f"pooling: needs a lane for each column, not {self.lanes} lanes for {self.cols} columns")
         if self.memory == "spram":
             for name, only in _COMPACT.items():
                 if (value := getattr(self, name)) != only:
@@ -87,17 +94,27 @@ class Parameters:
         if self.target == "generic" and blocks:
             raise ValueError(f"dsp_blocks: {blocks} with target generic, which has none")
         if blocks < lanes:
-            raise ValueError(f"dsp_blocks: {blocks} is less than the {lanes} that {self.cols} lanes and pools take")
+            raise ValueError(f"dsp_blocks: {blocks} is less than the {lanes} that {self.lanes} lanes and pools take")
 
     @property
     def _lane_blocks(self) -> int:
-        return _WIDE_PRODUCTS * self.cols + self.pooling if self.target in ("ecp5", "gowin") else 0
+        return _WIDE_PRODUCTS * self.lanes + self.pooling if self.target in ("ecp5", "gowin") else 0
 
     @property
     def array_blocks(self) -> int:
         """Processing elements whose multiplier is in a block of the device."""
         products = 1 if self.target == "ecp5" else 2  # in a block
         return min(products * (self.dsp_blocks - self._lane_blocks), self.rows * self.cols)
+
+    @property
+    def parts(self) -> int:
+        """Cycles in which the post-processor takes a vector of sums."""
+        return self.cols // self.lanes
+
+    @property
+    def holds_results(self) -> bool:
+        """Whether a block's results wait on chip, so that ``accumulator_depth`` bounds those of a single pass, too."""
+        return self.compact or self.parts > 1
 
     @property
     def vector(self) -> int:
@@ -155,8 +172,6 @@ class Parameters:
     def fingerprint(self) -> int:
         """64 bits that tell configurations apart, as far as programs can; readable from the accelerator's registers."""
         relevant = {name: value for name, value in asdict(self).items() if name not in _ANY_PROGRAM}
-        if self.memory == "axi":  # as it was before there was another one
-            del relevant["memory"]
         return int.from_bytes(hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).digest()[:8], "little")
 
 

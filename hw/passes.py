@@ -84,7 +84,7 @@ class PassWalker(wiring.Component):
     ``depthwise``, ``packed`` and ``residual`` say what there is hardware for.
     """
 
-    PACE = 3  # less than `Accumulator.REUSE`, the distance of starts: nobody waits for it
+    PACE = 4  # less than `Accumulator.REUSE`, the distance of starts: nobody waits for it
 
     def __init__(
         self, *, rows: int, vector: int, reduction_units: int, block_units: int, depthwise: bool, packed: bool, residual: bool
@@ -115,13 +115,15 @@ class PassWalker(wiring.Component):
 
         # What follows from the loops' state is there a cycle later, and the way to the next kernel row two cycles later.
         # Until then no pass is offered, and the state of one that was taken stays.
-        settling = Signal(range(self.PACE))
+        settling = Signal(range(3))
         taken = Signal()  # a pass, in the cycle before
         left = Signal()  # a pass was taken, and another one comes behind it
+        move = Signal()  # to that one
         if self._depthwise or self._residual:
             m.d.sync += taken.eq(self.passes.valid & self.passes.ready)
         with m.If(settling != 0):
             m.d.sync += settling.eq(settling - 1)
+        m.d.sync += move.eq(left & (settling == 0) & ~move)
 
         # Where the current block, kernel row, kernel column and channel block start.
         block_address = Signal(16)
@@ -196,7 +198,7 @@ class PassWalker(wiring.Component):
                     *(loop.begin() for loop in (block, tap_y, tap_x, channel)),
                     *from_block,
                     first.eq(1),
-                    settling.eq(self.PACE - 1),
+                    settling.eq(2),
                 ]
                 if self._depthwise:
                     for count in range(2, BANKS + 1):
@@ -204,38 +206,39 @@ class PassWalker(wiring.Component):
                             m.d.sync += groups.eq(count)
                 m.next = "WALK"
             with m.State("WALK"):
-                m.d.comb += self.passes.valid.eq(~left & (settling != self.PACE - 1))
+                m.d.comb += self.passes.valid.eq(~left & (settling != 2))
                 with m.If(self.passes.valid & self.passes.ready):
                     m.d.sync += left.eq(~out.end)
                     with m.If(out.end):
                         m.next = "IDLE"
-                with m.If(left & (settling == 0)):
-                    m.d.sync += [left.eq(0), settling.eq(self.PACE - 1), first.eq(last), channel.step()]
-                    with m.If(~channel.last):
-                        m.d.sync += address.eq(address + self._reduction_units)
+
+        with m.If(move):
+            m.d.sync += [left.eq(0), settling.eq(2), first.eq(last), channel.step()]
+            with m.If(~channel.last):
+                m.d.sync += address.eq(address + self._reduction_units)
+            with m.Else():
+                m.d.sync += tap_x.step()
+                with m.If(~tap_x.last):
+                    following = column_address + ins.tap_x_step
+                    m.d.sync += [x.eq(next_x), lead.eq(next_lead), column_address.eq(following), address.eq(following)]
+                with m.Else():
+                    m.d.sync += tap_y.step()
+                    with m.If(~tap_y.last):
+                        m.d.sync += [
+                            skip.eq(Mux(packed, next_skip, 0)),
+                            end.eq(next_skip + Mux(tap_y.next_last, ins.last_rows, ins.rows)),
+                            bank.eq(next_bank),
+                            y.eq(y + Mux(packed, rows_done, ins.tap_y_rows)),
+                            *from_row,
+                            *(s.eq(next_row_address) for s in (row_address, column_address, address)),
+                        ]
                     with m.Else():
-                        m.d.sync += tap_x.step()
-                        with m.If(~tap_x.last):
-                            following = column_address + ins.tap_x_step
-                            m.d.sync += [x.eq(next_x), lead.eq(next_lead), column_address.eq(following), address.eq(following)]
-                        with m.Else():
-                            m.d.sync += tap_y.step()
-                            with m.If(~tap_y.last):
-                                m.d.sync += [
-                                    skip.eq(Mux(packed, next_skip, 0)),
-                                    end.eq(next_skip + Mux(tap_y.next_last, ins.last_rows, ins.rows)),
-                                    bank.eq(next_bank),
-                                    y.eq(y + Mux(packed, rows_done, ins.tap_y_rows)),
-                                    *from_row,
-                                    *(s.eq(next_row_address) for s in (row_address, column_address, address)),
-                                ]
-                            with m.Else():
-                                m.d.sync += [
-                                    block.step(),
-                                    block_address.eq(next_block_address),
-                                    *(s.eq(next_block_address) for s in (row_address, column_address, address)),
-                                    *from_block,
-                                ]
+                        m.d.sync += [
+                            block.step(),
+                            block_address.eq(next_block_address),
+                            *(s.eq(next_block_address) for s in (row_address, column_address, address)),
+                            *from_block,
+                        ]
 
         m.d.comb += last.eq(channel.last & tap_x.last & tap_y.last)
         last_rows = channel.last & (~packed | tap_y.last)

@@ -7,13 +7,14 @@ from amaranth import *
 from amaranth.lib import data, fifo, memory, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
+from .accumulator import SumSignature
 from .isa import COMPUTE, CONSTANT_VECTORS
 from .pool import POOL_FACTOR, POOL_WINDOW, Pooling
 from .requant import RequantLane
 from .residual import TABLE_PAIR, ResidualLane
 from .write_walker import WriteWalker
 
-__all__ = ["CONTEXT", "CONTEXTS", "RING_BLOCKS", "PostProcessor", "SumSignature", "WriteSignature"]
+__all__ = ["CONTEXT", "CONTEXTS", "RING_BLOCKS", "PostProcessor", "WriteSignature"]
 
 RING_BLOCKS = 16
 """Blocks of constants that are on chip at a time."""
@@ -33,21 +34,6 @@ CONTEXT = data.StructLayout({
 """The fields of a COMPUTE instruction that its results need."""
 
 
-class SumSignature(wiring.Signature):
-    """A vector of ``cols`` 32-bit sums, taken in the cycle of ``valid``.
-
-    ``block_end`` marks the last of an output block, ``end`` the last of an instruction.
-    """
-
-    def __init__(self, cols: int) -> None:
-        super().__init__({
-            "valid": Out(1),
-            "data": Out(data.ArrayLayout(signed(32), cols)),
-            "block_end": Out(1),
-            "end": Out(1),
-        })
-
-
 class WriteSignature(wiring.Signature):
     """A write of a bank's word, taken in the cycle of ``valid``; ``mask`` has a bit per unit of ``data``."""
 
@@ -62,22 +48,24 @@ class WriteSignature(wiring.Signature):
 
 
 class ConstantRing(wiring.Component):
-    """Constants of ``RING_BLOCKS`` output blocks: one byte-planar vector per cycle in, all constants of a block out.
+    """Constants of ``RING_BLOCKS`` output blocks: one byte-planar vector per cycle in, those of a block's lanes out.
 
-    ``constants`` waits while the ring is full. The outputs belong to the oldest block, and follow ``valid`` by a cycle;
-    with ``block_end`` that block is dropped. ``empty`` says that there is no complete block.
+    ``constants`` waits while the ring is full. The outputs belong to the oldest block and to ``part``, and follow ``valid`` by a
+    cycle; with ``block_end`` that block is dropped. ``empty`` says that there is no complete block.
     """
 
-    def __init__(self, cols: int) -> None:
+    def __init__(self, cols: int, lanes: int) -> None:
         self._cols = cols
+        self._lanes = lanes
         super().__init__({
             "constants": In(stream.Signature(_constant_vector(cols))),
             "valid": In(1),
+            "part": In(range(cols // lanes)),
             "block_end": In(1),
             "empty": Out(1),
-            "bias": Out(data.ArrayLayout(signed(32), cols)),
-            "multiplier": Out(data.ArrayLayout(31, cols)),
-            "shift": Out(data.ArrayLayout(6, cols)),
+            "bias": Out(data.ArrayLayout(signed(32), lanes)),
+            "multiplier": Out(data.ArrayLayout(31, lanes)),
+            "shift": Out(data.ArrayLayout(6, lanes)),
         })
 
     def elaborate(self, platform: object) -> Module:
@@ -110,19 +98,23 @@ class ConstantRing(wiring.Component):
                 read.en.eq(self.valid),
             ]
             planes.append(read.data)
-        for col in range(self._cols):
-            part = [plane.word_select(col, 8) for plane in planes]
+        part = Signal.like(self.part, name="part_1")
+        m.d.sync += part.eq(self.part)
+        planes = [plane.word_select(part, 8 * self._lanes) for plane in planes]
+        for lane in range(self._lanes):
+            constants = [plane.word_select(lane, 8) for plane in planes]
             m.d.comb += [
-                self.bias[col].eq(Cat(part[0:4])),
-                self.multiplier[col].eq(Cat(part[4:8])),
-                self.shift[col].eq(part[8]),
+                self.bias[lane].eq(Cat(constants[0:4])),
+                self.multiplier[lane].eq(Cat(constants[4:8])),
+                self.shift[lane].eq(constants[8]),
             ]
         return m
 
 
 class PostProcessor(wiring.Component):
     """A vector of ``cols`` sums in, a write of ``cols`` bytes out ``latency(residual)`` cycles later, one per cycle; of
-    pooled results, as `Pooling` says.
+    pooled results, as `Pooling` says. With fewer ``lanes`` than that (0 stands for ``cols``) a vector comes in parts, and is written
+    behind the last one.
 
     ``vector`` is the bytes of a scratchpad word, ``units`` its units; ``cols`` is a word or a unit. ``address_bits`` is
     the width of a word address. ``residual`` builds the residual tables; without it there are no ports
@@ -139,13 +131,17 @@ class PostProcessor(wiring.Component):
       a result while a mean was on its way.
     """
 
+    DEPTH = 128
+
     def __init__(
         self, *, cols: int, vector: int, units: int, address_bits: int, residual: bool = True, pooling: bool = True,
-        depth: int = 128, target: str = "generic",
+        depth: int = DEPTH, lanes: int = 0, target: str = "generic",
     ) -> None:  # fmt: skip
         if vector % units or cols not in (vector, vector // units):
             raise ValueError(f"cols: {cols} is neither a vector of {vector} bytes nor one of its {units} units")
         self._cols = cols
+        self._lanes = lanes or cols
+        self._parts = cols // self._lanes
         self._vector = vector
         self._units = units
         self._residual = residual
@@ -157,7 +153,7 @@ class PostProcessor(wiring.Component):
             "residuals": In(wiring.Signature({"valid": Out(1), "data": Out(8 * cols)})),
         }
         super().__init__({
-            "sums": In(SumSignature(cols)),
+            "sums": In(SumSignature(self._lanes, self._parts)),
             "contexts": In(stream.Signature(CONTEXT)),
             "constants": In(stream.Signature(_constant_vector(cols))),
             **(operands if residual else {}),
@@ -168,7 +164,7 @@ class PostProcessor(wiring.Component):
 
     @staticmethod
     def latency(residual: bool) -> int:
-        """Cycles from a sum to its write, with or without the residual tables in the hardware."""
+        """Cycles from a vector's last sums to its write, with or without the residual tables in the hardware."""
         return 1 + RequantLane.LATENCY + (ResidualLane.LATENCY if residual else 0)
 
     def elaborate(self, platform: object) -> Module:
@@ -176,7 +172,14 @@ class PostProcessor(wiring.Component):
 
         # What travels with a result, cycle by cycle; its slot is its instruction's place in the context memories.
         latency = self.latency(self._residual)
-        mark = data.StructLayout({"valid": 1, "first": 1, "block_end": 1, "end": 1, "slot": range(CONTEXTS)})
+        mark = data.StructLayout({
+            "valid": 1,  # a vector, with its last part
+            "part": range(self._parts),
+            "first": 1,
+            "block_end": 1,
+            "end": 1,
+            "slot": range(CONTEXTS),
+        })  # fmt: skip
         marks = [Signal(mark, name=f"mark_{cycle}") for cycle in range(latency + (not self._pooling))]
         for previous, following in pairwise(marks):
             m.d.sync += following.eq(previous)
@@ -188,7 +191,8 @@ class PostProcessor(wiring.Component):
         starting = Signal(init=1)
         m.d.comb += [
             self.contexts.ready.eq(pushed != ended ^ CONTEXTS),
-            marks[0].valid.eq(self.sums.valid),
+            marks[0].valid.eq(self.sums.valid & (self.sums.part == self._parts - 1)),
+            marks[0].part.eq(self.sums.part),
             marks[0].first.eq(starting),
             marks[0].block_end.eq(self.sums.block_end),
             marks[0].end.eq(self.sums.valid & self.sums.end),
@@ -200,7 +204,7 @@ class PostProcessor(wiring.Component):
             begun.eq(begun + marks[0].end),
             ended.eq(ended + self.done),
         ]
-        with m.If(self.sums.valid):
+        with m.If(marks[0].valid):
             m.d.sync += starting.eq(self.sums.end)
 
         def field(name: str, value: Value, cycle: int) -> Value:
@@ -217,25 +221,26 @@ class PostProcessor(wiring.Component):
 
         context = self.contexts.payload
 
-        m.submodules.ring = ring = ConstantRing(self._cols)
+        m.submodules.ring = ring = ConstantRing(self._cols, self._lanes)
         connect(m, flipped(self.constants), ring.constants)
         m.d.comb += [
             ring.valid.eq(self.sums.valid),
+            ring.part.eq(self.sums.part),
             ring.block_end.eq(self.sums.block_end),
         ]
         sums = Signal.like(self.sums.data, name="sums_1", reset_less=True)
         m.d.sync += sums.eq(self.sums.data)
 
         shared = {name: field(name, context[name], 1 + stage) for name, stage in RequantLane.STAGES.items()}
-        values = Signal(data.ArrayLayout(signed(8), self._cols))
-        for col in range(self._cols):
-            m.submodules[f"requant_{col}"] = lane = RequantLane(target=self._target)
+        values = Signal(data.ArrayLayout(signed(8), self._lanes))
+        for number in range(self._lanes):
+            m.submodules[f"requant_{number}"] = lane = RequantLane(target=self._target)
             m.d.comb += [
-                lane.sum.eq(sums[col]),
-                lane.bias.eq(ring.bias[col]),
-                lane.multiplier.eq(ring.multiplier[col]),
-                lane.shift.eq(ring.shift[col]),
-                values[col].eq(lane.result),
+                lane.sum.eq(sums[number]),
+                lane.bias.eq(ring.bias[number]),
+                lane.multiplier.eq(ring.multiplier[number]),
+                lane.shift.eq(ring.shift[number]),
+                values[number].eq(lane.result),
             ]
             m.d.comb += [getattr(lane, name).eq(value) for name, value in shared.items()]
 
@@ -243,6 +248,12 @@ class PostProcessor(wiring.Component):
         if self._residual:
             values, residual_fault = self._add_residuals(m, values, marks, field)
             fault = fault | residual_fault
+        if self._parts > 1:
+            former = Signal(8 * (self._cols - self._lanes), name="former_parts", reset_less=True)
+            whole = Signal(data.ArrayLayout(signed(8), self._cols), name="whole")
+            m.d.comb += whole.as_value().eq(Cat(former, values))
+            m.d.sync += former.eq(whole.as_value()[8 * self._lanes :])
+            values = whole
 
         m.submodules.walker = walker = WriteWalker(self._cols * self._units // self._vector, pooling=self._pooling)
         coming, walk = marks[latency - 2], marks[latency - 1]
@@ -296,13 +307,13 @@ class PostProcessor(wiring.Component):
         # The operand leaves the queue a cycle before it is needed: the queue's memory answers late in the cycle.
         m.submodules.operands = operands = fifo.SyncFIFOBuffered(width=8 * self._cols, depth=self._depth)
         take = marks[start - 1].valid & field("operand", context.residual, start - 1)
-        operand = Signal(8 * self._cols, reset_less=True)
+        operand = Signal(8 * self._lanes, reset_less=True)
         m.d.comb += [
             operands.w_data.eq(self.residuals.data),
             operands.w_en.eq(self.residuals.valid),
             operands.r_en.eq(take),
         ]
-        m.d.sync += operand.eq(operands.r_data)
+        m.d.sync += operand.eq(operands.r_data.word_select(marks[start - 1].part, 8 * self._lanes))
 
         parts = {
             "residual": context.residual,
@@ -316,15 +327,15 @@ class PostProcessor(wiring.Component):
         shared = {
             name: field(f"residual_{name}", parts[name], start + stage) for name, stage in ResidualLane.STAGES.items()
         }
-        results = Signal(data.ArrayLayout(signed(8), self._cols))
-        for col in range(self._cols):
-            m.submodules[f"residual_{col}"] = lane = ResidualLane()
+        results = Signal(data.ArrayLayout(signed(8), self._lanes))
+        for number in range(self._lanes):
+            m.submodules[f"residual_{number}"] = lane = ResidualLane()
             m.d.comb += [
                 lane.write.eq(self.tables.valid),
                 lane.entry.eq(self.tables.payload),
-                lane.value.eq(values[col]),
-                lane.operand.eq(operand.word_select(col, 8)),
-                results[col].eq(lane.result),
+                lane.value.eq(values[number]),
+                lane.operand.eq(operand.word_select(number, 8)),
+                results[number].eq(lane.result),
             ]
             m.d.comb += [getattr(lane, name).eq(value) for name, value in shared.items()]
         return results, (self.residuals.valid & ~operands.w_rdy) | (take & ~operands.r_rdy)

@@ -18,7 +18,8 @@ __all__ = ["StepWalker"]
 class StepWalker(wiring.Component):
     """Walks the output pixels of ``passes``.
 
-    A pass starts when ``tile_comes`` or ``tile_here`` (`TileLoader`) promise its weights, and takes one step per cycle. In the
+    A pass starts when ``tile_comes`` or ``tile_here`` (`TileLoader`) promise its weights, a block's last one only with ``room``
+    for its results, and takes one step per cycle. In the
     cycle of a step, ``ports`` read for it, ``step`` tells the feeder and ``wave`` the accumulator about it. ``res_en`` marks a
     read of the residual operand by the last port, ``res_sub`` its sub-vector. ``active`` says that a wave starts,
     ``wants_weights`` that only weights are missing, ``held`` that a pass or step waits for another reason.
@@ -39,6 +40,7 @@ class StepWalker(wiring.Component):
             "passes": In(stream.Signature(PASS)),
             "tile_comes": In(1),
             "tile_here": In(1),
+            "room": In(1),
             "ports": Out(wiring.Signature({"en": Out(1), "place": Out(place_layout(words))})).array(ports),
             "step": Out(step_layout(rows, units, ports)),
             "wave": Out(WAVE),
@@ -60,6 +62,7 @@ class StepWalker(wiring.Component):
         phase = Signal(4)  # depthwise: steps to the next result
         # What the counters say of this step, known with them: it is its row's last, in the last row, has a result.
         last_step, last_row, result = Signal(), Signal(), Signal()
+        bases = Signal.like(self.step.bases, reset_less=True)
         row_address = Signal(16)
         address = Signal(16)
         bank = Signal(range(BANKS))
@@ -115,7 +118,7 @@ class StepWalker(wiring.Component):
             self.active.eq(issue),
             self.step.swap.eq(issue & first_step),
             self.step.mode.eq(now.mode),
-            self.step.skip.eq(now.skip),
+            self.step.bases.eq(bases),
             self.step.window.eq(running & packed),
             self.step.rows.eq(now.rows),
             self.step.sub.eq(address % self._units),
@@ -123,7 +126,6 @@ class StepWalker(wiring.Component):
             self.step.pad.eq(now.pad),
             self.step.x.eq(x),
             self.step.width.eq(now.width),
-            self.step.group.eq(now.group),
             self.step.groups.eq(now.groups),
             self.step.lead.eq(now.lead),
             self.step.pixel.eq(issue & in_columns),
@@ -219,6 +221,7 @@ class StepWalker(wiring.Component):
                 m.d.sync += packed.eq(following.mode == Mode.PACKED)
             m.d.sync += [
                 now.eq(following),
+                *(base.eq(following.skip - n * following.group) for n, base in enumerate(bases)),
                 running.eq(1),
                 first_step.eq(1),
                 rows_left.eq(following.out_rows - 1),
@@ -307,7 +310,7 @@ class StepWalker(wiring.Component):
             m.d.sync += age.eq(1)
         with m.Elif(age != Accumulator.REUSE - 1):
             m.d.sync += age.eq(age + 1)
-        aged = age == Accumulator.REUSE - 1
+        aged = (age == Accumulator.REUSE - 1) & (self.room | ~following.last)
         if not self._depthwise:
             return aged, C(1)
         longest = LEAD_LIMIT + self._rows

@@ -105,7 +105,7 @@ def candidates(layer: Layer, params: Parameters) -> tuple[Tiling, ...]:
     found = []
     (height, width), (high, wide) = layer.stored_size, layer.window
     for kernel in _kernels(layer, params):
-        alone = passes(layer, kernel, params) == 1 and not params.compact
+        alone = passes(layer, kernel, params) == 1 and not params.holds_results
         limit = MOST_SIZE * MOST_SIZE if alone else params.accumulator_depth
         fitting = (n for n in range(1, width + 1) if n * wide * high <= limit and _period_fits(layer, n * wide, kernel.group))
         widest = max(fitting, default=0)

@@ -106,7 +106,8 @@ def verify_tilings(network: Network, tilings: Mapping[str, Tiling], params: Para
         for part in rectangles(layer, tiling):
             covered[part.item, part.row : part.row + part.rows, part.column : part.column + part.columns] += 1
             pixels = part.rows * part.columns
-            if passes(layer, tiling, params) > 1 and pixels > params.accumulator_depth:
+            held = params.holds_results or passes(layer, tiling, params) > 1
+            if held and pixels > params.accumulator_depth:
                 raise ValueError(f"layer {layer.name}: {pixels} pixels exceed the accumulators")
             if part.rows % layer.window[0] or part.columns % layer.window[1]:
                 raise ValueError(f"layer {layer.name}: a rectangle cuts a window of its pool")

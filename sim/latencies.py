@@ -21,11 +21,12 @@ __all__ = ["Latencies", "MemoryModel"]
 class MemoryModel:
     """External memory. A burst's first beat comes `latency` cycles after its address, later ones one per cycle, all in
     order; writes are answered `write_latency` cycles after a burst's last beat. `bandwidth` is the percentage of cycles
-    that can carry a beat, each way."""
+    that can carry a beat, each way, `outstanding` how many bursts it takes to read, up to the last beat of the first."""
 
     latency: int = 20
     write_latency: int = 4
     bandwidth: int = 100
+    outstanding: int = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,11 +68,14 @@ class Latencies:
     load_beats: int = 64  # beats that LOAD holds or has asked for
     constant_blocks: int = RING_BLOCKS
 
-    def result(self, params: Parameters) -> int:
-        """Cycles from the last step of a COMPUTE to its token."""
+    def sums(self, params: Parameters) -> int:
+        """Cycles from a step to its total's way out of the accumulator."""
         array = params.rows + params.cols - 2 + ProcessingElement.LATENCY  # `SystolicArray.latency`, without an array
-        before, behind = ComputeEngine.ISSUE + Feeder.LATENCY, Accumulator.LATENCY + PostProcessor.latency(params.residual)
-        return before + array + behind + self.token
+        return ComputeEngine.ISSUE + Feeder.LATENCY + array + Accumulator.LATENCY
+
+    def result(self, params: Parameters) -> int:
+        """Cycles from the last step of a COMPUTE to its token, if its sums wait nowhere."""
+        return self.sums(params) + PostProcessor.latency(params.residual) + self.token
 
     def mean(self, fields: Fields, params: Parameters) -> int:
         """Cycles that a COMPUTE's token comes later for the division of an average pool."""

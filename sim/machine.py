@@ -10,8 +10,9 @@ from ..hw.legality import resolve_wait
 from ..hw.params import Parameters
 from .bank_reads import BankReads
 from .clock import Clock, Process, Signal
+from .lanes import LaneQueue
 from .latencies import Latencies, MemoryModel
-from .passes import Pass, gap, passes, result_writes
+from .passes import Pass, gap, passes, result_steps, result_writes
 from .read_channel import Beats, ReadChannel
 from .streams import bursts, pieces, vector_banks, vector_ends
 
@@ -81,6 +82,7 @@ class Machine:
         self._loading = any(opcode is Opcode.LOAD for opcode, _ in self._instructions)
         self._result_writes: set[tuple[int, int]] = set()  # cycles and banks, as long as there are LOADs that they hold up
         self._loaded = Signal(self._clock)
+        self._lanes = LaneQueue(params, latencies.sums(params)) if params.parts > 1 else None
         self._counters = dict.fromkeys(COUNTERS, 0)
         self._array_free = 0
         self._reads: deque[tuple[int, int, BankReads]] = deque(maxlen=4)  # of the latest passes: start, number, what they read
@@ -363,19 +365,21 @@ class Machine:
     def _compute(self) -> Process:
         """Start each pass when its instruction, its weights, and the pass before it allow."""
         lat = self._latencies
-        former = Pass(0, 0, 0, 0, 0, 0, False)
+        former = Pass(0, 0, 0, 0, 0, False)
         while True:
             index, fields = yield from self._next(Opcode.COMPUTE)
             marks = self._waited(index)
             earliest = self._clock.now + lat.compute
             block = passes(fields, self._params)
-            writes = result_writes(fields, self._params) if self._loading else ()
+            steps = result_steps(fields, self._params)
             reads = BankReads(fields, self._params)
             for _ in range(fields["blocks"]):
                 for number, this in enumerate(block):
                     ready = max(earliest, self._array_free + gap(former, this, self._params))
                     if self._starts:
                         ready = max(ready, self._starts[-1] + lat.reuse)
+                    if self._lanes and this.ends_block:
+                        ready = self._lanes.room(ready)
                     while len(self._tiles_ready) <= len(self._starts):
                         yield self._stream
                     start = max(ready, self._tiles_ready[len(self._starts)] + 1)
@@ -384,13 +388,17 @@ class Machine:
                     self._starts.append(start + this.late)
                     self._reads.append((start, number, reads))
                     if this.ends_block:
-                        first = start + lat.result(self._params) - lat.token
-                        self._result_writes.update((first + step, bank) for step, bank in writes)
+                        out = start + steps
+                        if self._lanes:
+                            out = self._lanes.pass_through(out)
+                        if self._loading:
+                            behind = lat.result(self._params) - lat.token
+                            writes = result_writes(fields, out + behind, self._params)
+                            self._result_writes.update(writes)
+                        self._blocks_done.append(int(out[-1, -1]) + lat.result(self._params))
                     self._array_free = start + this.cycles
                     self._counters["active"] += this.steps
                     self._counters["wait_tokens"] += this.cycles - this.steps
-                    if this.ends_block:
-                        self._blocks_done.append(self._array_free - 1 - this.tail + lat.result(self._params))
                     self._stream.give()
                     former = this
                     yield start

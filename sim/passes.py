@@ -10,20 +10,19 @@ from ..hw.isa import Mode, Pool
 from ..hw.params import BANKS, Parameters
 from ..hw.pool import Pooling
 
-__all__ = ["Pass", "conflicts", "gap", "passes", "result_writes"]
+__all__ = ["Pass", "conflicts", "gap", "passes", "result_steps", "result_writes"]
 
 
 @dataclass(frozen=True)
 class Pass:
-    """`cycles` from first to last step, of which `steps` start a wave, the first of them `late` cycles after the start, the
-    last that makes a result `tail` cycles before the end; `lead` and `group` are 0 if not depthwise."""
+    """`cycles` from first to last step, of which `steps` start a wave, the first of them `late` cycles after the start;
+    `lead` and `group` are 0 if not depthwise."""
 
     cycles: int
     steps: int
     lead: int
     group: int
     late: int
-    tail: int
     ends_block: bool
 
 
@@ -35,10 +34,9 @@ def passes(fields: Fields, params: Parameters) -> list[Pass]:
     for tap_y, tap_x in np.ndindex(f["taps_y"], f["taps_x"]):
         last_tap = tap_y == f["taps_y"] - 1 and tap_x == f["taps_x"] - 1
         x = f["x"] + tap_x * f["tap_x_cols"]
-        steps, extra, late, tail, lead, group = size, 0, 0, 0, 0, 0
+        steps, extra, late, lead, group = size, 0, 0, 0, 0
         if f["mode"] is Mode.DEPTHWISE:
             steps, lead, group = f["out_rows"] * f["period"], max(0, -x), f["group"]
-            tail = f["period"] - (f["out_cols"] - 1) * f["stride_x"] - 1
         elif f["mode"] is Mode.PACKED and x > 0 and x % params.vector:
             extra, late = f["out_rows"], 1
         for channel in range(f["channels"]):
@@ -46,25 +44,34 @@ def passes(fields: Fields, params: Parameters) -> list[Pass]:
             if last and f["residual"]:
                 met = conflicts(f, tap_y, x)
                 extra, late = int(met.sum()), int(met[0, 0])
-            result.append(Pass(steps + extra, steps, lead, group, late, tail, last))
+            result.append(Pass(steps + extra, steps, lead, group, late, last))
     return result
 
 
-def result_writes(fields: Fields, params: Parameters) -> list[tuple[int, int]]:
-    """For each result of a block that is written, in order: cycles from the start of the block's last pass to its step (for
-    a mean, to when such a step would have been), and the bank that it is written to."""
+def result_steps(fields: Fields, params: Parameters) -> npt.NDArray[np.int64]:
+    """For each result of a block, [rows, columns], the cycles from the start of the block's last pass to its step."""
     f = fields
     rows, cols = np.mgrid[: f["out_rows"], : f["out_cols"]]
     x = f["x"] + (f["taps_x"] - 1) * f["tap_x_cols"]
     depthwise = f["mode"] is Mode.DEPTHWISE
-    steps = rows * f["period"] + cols * f["stride_x"] if depthwise else rows * f["out_cols"] + cols
+    steps: npt.NDArray[np.int64] = (
+        rows * f["period"] + cols * f["stride_x"] if depthwise else rows * f["out_cols"] + cols
+    )
     if f["mode"] is Mode.PACKED and x > 0 and x % params.vector:
         steps += rows + 1
     if f["residual"]:
         steps += conflicts(f, f["taps_y"] - 1, x).cumsum().reshape(steps.shape)
+    return steps
+
+
+def result_writes(fields: Fields, steps: npt.NDArray[np.int64], params: Parameters) -> list[tuple[int, int]]:
+    """For each result of a block that is written, in order: its step, out of `steps` (for a mean, when such a step would have
+    been), and the bank that it is written to."""
+    f = fields
     if f["pool"] is Pool.AVERAGE:
         return [(int(steps[-1, -1]) + Pooling.mean_latency(params.cols), f["out_bank"])]
     high, wide = (f["pool_rows"], f["pool_cols"]) if f["pool"] is Pool.MAX else (1, 1)
+    rows, _ = np.mgrid[: f["out_rows"], : f["out_cols"]]
     banks = (f["out_bank"] + rows // high) % BANKS
     written = slice(high - 1, None, high), slice(wide - 1, None, wide)
     return list(zip(steps[written].ravel().tolist(), banks[written].ravel().tolist(), strict=True))

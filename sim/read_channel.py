@@ -64,7 +64,9 @@ class ReadChannel:
         """The channel's own process."""
         clients = ("controller", "load", "weights")
         former = 0
+        address = -1  # the cycle of the latest address on the bus
         flying: deque[int] = deque()
+        room = deque([0] * self._memory.outstanding, maxlen=self._memory.outstanding)  # addresses may come from these cycles on
         while True:
             while not self._wanted:
                 yield self._asked
@@ -73,9 +75,10 @@ class ReadChannel:
             order = ((former + offset) % len(clients) for offset in range(1, len(clients) + 1))
             former = next(index for index in order if clients[index] in self._wanted)
             beats = self._wanted.pop(clients[former])
-            first = self._clock.now + self._latencies.request + self._memory.latency + self._latencies.beat
-            cycles = self._beats.burst(first, beats)
+            address = max(self._clock.now + self._latencies.request, address + 1, room[0])
+            cycles = self._beats.burst(address + self._memory.latency + self._latencies.beat, beats)
             flying.append(cycles[-1])
+            room.append(cycles[-1] - self._latencies.beat - 1)
             self._given[clients[former]] = cycles
             self._answered.give()
-            yield self._clock.now + 1
+            yield max(self._clock.now + 1, address)

@@ -23,6 +23,11 @@ from tilewright.mapper.errors import UnsupportedError
 from tilewright.mapper.tflite import read_tflite
 from tilewright.sim.rtl import MemoryOptions
 
+
+def _name(params: Parameters) -> str:
+    return params.array if params.parts == 1 else f"{params.array}/{params.lanes}"
+
+
 CONFIGURATIONS = (
     Parameters(rows=4, cols=4),
     Parameters(rows=4, cols=8, axi_bits=32, accumulator_depth=128),
@@ -33,8 +38,11 @@ CONFIGURATIONS = (
     Parameters(rows=8, cols=16),
     Parameters(rows=16, cols=8, weight_fifo_bytes=1024, axi_bits=32),
     Parameters(rows=16, cols=16),
+    Parameters(rows=8, cols=8, lanes=4, pooling=False, axi_bits=32),
+    Parameters(rows=8, cols=16, lanes=4, pooling=False, accumulator_depth=64),
+    Parameters(rows=16, cols=4, lanes=2, pooling=False, accumulator_depth=256),
 )
-NAMED = {params.array: params for params in CONFIGURATIONS} | {"icebreaker": find_preset("icebreaker").params}
+NAMED = {_name(params): params for params in CONFIGURATIONS} | {"icebreaker": find_preset("icebreaker").params}
 MAC_CYCLES = 60_000
 """A layer's MACs over the array's: images shrink until they are within it, so that a run takes seconds."""
 

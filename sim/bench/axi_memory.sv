@@ -127,6 +127,7 @@ module axi_memory #(
   // --------------------------------------------------------------------------------------------------------------- channels
   burst_t reads[$];
   int read_credit = 100;  // a beat costs 100
+  logic ending;  // the next cycle's beat is the oldest burst's last: its place is free by then
 
   always @(posedge clk) begin
     if (arvalid && arready)
@@ -147,7 +148,8 @@ module axi_memory #(
         if (reads[0].beats == 0) void'(reads.pop_front());
       end
     end
-    arready <= !rst && reads.size() < outstanding;
+    ending = reads.size() != 0 && reads[0].beats == 1 && reads[0].due <= cycle + 2 && read_credit + bandwidth >= 100;
+    arready <= !rst && reads.size() - (ending ? 1 : 0) < outstanding;
   end
 
   burst_t writes[$];

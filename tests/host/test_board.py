@@ -10,17 +10,23 @@ from tilewright.examples import digits
 from tilewright.host.driver import Accelerator, AcceleratorError, RefusedError, Run
 from tilewright.host.port import UnpluggedError
 from tilewright.host.serial_transport import SerialTransport
+from tilewright.hw.boards.memory import OnChipMemory
 from tilewright.hw.isa import ErrorCode
 from tilewright.hw.params import Parameters
 from tilewright.hw.program import Program
 from tilewright.hw.registers import MAGIC, OFFSETS
 from tilewright.mapper.compile import compile_model
 from tilewright.mapper.tflite import read_tflite
+from tilewright.sim.cycles import predict
+from tilewright.sim.latencies import MemoryModel
 
 from ..simulated_board import BAUD, CLOCK_HZ, simulated_board
 
 PARAMS = Parameters(rows=4, cols=4)
 KIB = 32
+MEMORY = MemoryModel(
+    latency=OnChipMemory.READ_LATENCY, write_latency=OnChipMemory.WRITE_LATENCY, outstanding=OnChipMemory.OUTSTANDING
+)
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +35,7 @@ def program() -> Program:
 
 
 def test_digits(program: Program):
-    """The demo's cases, over the line: LiteRT's answers, each in as many cycles as the accelerator counted."""
+    """The demo's cases, over the line: LiteRT's answers, in as many cycles as predicted for this memory."""
     cases = np.load(digits.CASES)
     (image,) = program.inputs
     with simulated_board(PARAMS, KIB) as name, SerialTransport.open(name, BAUD) as transport:
@@ -50,6 +56,7 @@ def test_digits(program: Program):
             np.testing.assert_array_equal(answer.ravel(), expected)
             assert answer.argmax() == label
             assert [run.cycles for run in runs] == [sum(run.counters.values()) for run in runs] != []
+            assert sum(run.cycles for run in runs) == predict(program, MEMORY).total
         assert transport.link.retries == 0
 
 

@@ -77,11 +77,11 @@ def _run(passes: list[Pass], rng: random.Random) -> None:
             ctx.set(dut.wave, wave[0] if wave else {"first": rng.random() < 0.5, "last": 1, "end": 1, "block_end": 1})
             former = waves[cycle - Accumulator.LEAD] if 0 <= cycle - Accumulator.LEAD < len(waves) else None
             ctx.set(dut.sums, former[1] if former else [rng.randrange(-9, 9)] * COLS)
-            if ctx.get(dut.valid):
-                ends = bool(ctx.get(dut.block_end)), bool(ctx.get(dut.instruction_end))
-                seen.append((cycle, (list(ctx.get(dut.totals)), *ends)))
+            if ctx.get(dut.totals.valid):
+                ends = bool(ctx.get(dut.totals.block_end)), bool(ctx.get(dut.totals.end))
+                seen.append((cycle, (list(ctx.get(dut.totals.data)), *ends)))
             else:
-                assert not ctx.get(dut.block_end) and not ctx.get(dut.instruction_end)
+                assert not ctx.get(dut.totals.block_end) and not ctx.get(dut.totals.end)
             await ctx.tick()
 
     simulate(dut, [testbench])

@@ -217,9 +217,9 @@ def _run(case: Case, stall: float) -> tuple[np.ndarray, int]:
         for _ in range(50_000):
             await ctx.tick()
             active += ctx.get(engine.active)
-            if ctx.get(engine.valid):
-                totals.append([ctx.get(total) for total in engine.totals])
-                ended = ctx.get(engine.instruction_end)
+            if ctx.get(engine.sums.valid):
+                totals.append([ctx.get(total) for total in engine.sums.data])
+                ended = ctx.get(engine.sums.end)
             if ended:
                 return
 

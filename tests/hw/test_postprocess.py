@@ -150,7 +150,8 @@ def constant_vectors(program):
 class Bench:
     """Drives a PostProcessor with a program; collects (cycle, write, done) and the cycles of sums."""
 
-    def __init__(self, dut, cols, program, tables, rng, gaps):
+    def __init__(self, dut, cols, program, tables, rng, gaps, parts=1):
+        self.parts, self.lanes = parts, cols // parts
         self.dut, self.cols, self.program, self.tables, self.rng, self.gaps = dut, cols, program, tables, rng, gaps
         self.residual = hasattr(dut, "residuals")  # absent without the hardware
         self.contexts_pushed = 0
@@ -210,13 +211,16 @@ class Bench:
                 for n, row in enumerate(sums):
                     while self.rng.random() < self.gaps:
                         ahead += await self.cycle_with(ctx, None, operands, ahead < 20 and self.rng.random() < 0.5)
-                    ctx.set(self.dut.sums.data, row)
-                    ctx.set(self.dut.sums.block_end, n == len(sums) - 1)
-                    ctx.set(self.dut.sums.end, n == len(sums) - 1 and k == len(instruction.sums) - 1)
-                    needed = instruction.fields["residual"] and ahead == 0
-                    self.sum_cycles.append(self.cycle)
-                    more = needed or (ahead < 20 and self.rng.random() < 0.5)
-                    ahead += await self.cycle_with(ctx, row, operands, more)
+                    for part in range(self.parts):
+                        last = part == self.parts - 1
+                        ctx.set(self.dut.sums.part, part)
+                        ctx.set(self.dut.sums.data, row[part * self.lanes : (part + 1) * self.lanes])
+                        ctx.set(self.dut.sums.block_end, last and n == len(sums) - 1)
+                        ctx.set(self.dut.sums.end, last and n == len(sums) - 1 and k == len(instruction.sums) - 1)
+                        needed = instruction.fields["residual"] and ahead == 0
+                        more = needed or (ahead < 20 and self.rng.random() < 0.5)
+                        ahead += await self.cycle_with(ctx, row, operands, more)
+                    self.sum_cycles.append(self.cycle - 1)
                     ahead -= instruction.fields["residual"]
         for _ in range(self.dut.latency(True) + Pooling.mean_latency(self.cols) + 2):
             await self.cycle_with(ctx, None, iter(()), False)
@@ -266,13 +270,14 @@ def run(bench):
 
 @pytest.mark.parametrize("gaps", [0.0, 0.4])
 @pytest.mark.parametrize(
-    ("cols", "units", "narrow", "residual", "pooling"),
+    ("cols", "units", "narrow", "residual", "pooling", "parts"),
     [
-        (4, 1, False, True, True), (16, 1, False, True, True), (4, 8, True, True, True), (8, 4, False, True, False),
-        (4, 1, False, False, False), (4, 1, False, False, True),
+        (4, 1, False, True, True, 1), (16, 1, False, True, True, 1), (4, 8, True, True, True, 1), (8, 4, False, True, False, 1),
+        (4, 1, False, False, False, 1), (4, 1, False, False, True, 1), (8, 1, False, True, False, 2),
+        (8, 2, True, False, False, 4),
     ],
 )  # fmt: skip
-def test_writes_what_the_definition_says(cols, units, narrow, residual, pooling, gaps):
+def test_writes_what_the_definition_says(cols, units, narrow, residual, pooling, parts, gaps):
     """``narrow``: a vector holds ``units`` results; otherwise it is one result of ``units`` units."""
     rng = random.Random(f"{cols} {units} {gaps}")
     vector = cols * units if narrow else cols
@@ -281,9 +286,9 @@ def test_writes_what_the_definition_says(cols, units, narrow, residual, pooling,
     address_bits = 16 - (units - 1).bit_length()
     dut = PostProcessor(
         cols=cols, vector=vector, units=units, address_bits=address_bits, residual=residual,
-        pooling=pooling,
+        pooling=pooling, lanes=cols // parts,
     )  # fmt: skip
-    bench = Bench(dut, cols, program, tables, rng, gaps)
+    bench = Bench(dut, cols, program, tables, rng, gaps, parts)
     run(bench)
 
     expected = list(expected_writes(program, tables, cols=cols, vector=vector, units=units))
