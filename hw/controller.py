@@ -156,6 +156,7 @@ class Controller(wiring.Component):
         ready = Signal(ENGINES)
         dispatch = Signal(ENGINES)
         pending = Signal(ENGINES)
+        crowded = Signal(ENGINES)
         numbers = {}
         word = fetcher.instructions.p.word
         number = Signal(_NUMBER_BITS)
@@ -172,12 +173,13 @@ class Controller(wiring.Component):
                 output.valid.eq(queue.o.valid),
                 queue.o.ready.eq(output.ready),
                 queue.i.valid.eq(dispatch[name]),
-                ready[name].eq(queue.i.ready & numbers[name].w_rdy),
+                ready[name].eq(queue.i.ready & ~crowded[name]),
                 numbers[name].w_data.eq(number),
                 numbers[name].w_en.eq(dispatch[name]),
                 numbers[name].r_en.eq(self.finished[name]),
                 pending[name].eq(numbers[name].r_rdy),
             ]
+            m.d.sync += crowded[name].eq(numbers[name].level == _NUMBERS)  # two cycles lie between dispatches
 
         header = data.View(isa.HEADER, word[: isa.HEADER.size])
         target = Signal(ENGINES)  # of the instruction that is dispatched, as `is_end` and `verdict`
@@ -186,6 +188,7 @@ class Controller(wiring.Component):
         ends = header.opcode == isa.Opcode.END
         checked = Signal(isa.ErrorCode)
         verdict = Signal(isa.ErrorCode)
+        sound = Signal()  # there is none
         stop = Signal(isa.ErrorCode)
         with m.If(fetcher.instructions.p.error):
             m.d.comb += checked.eq(isa.ErrorCode.FETCH_BUS)
@@ -210,19 +213,19 @@ class Controller(wiring.Component):
                 m.next = "CHECK"
             with m.State("CHECK"):
                 m.d.comb += fetcher.run.eq(1)
-                m.d.sync += [verdict.eq(checked), is_end.eq(ends), *(target[name].eq(here) for name, here in engines.items())]
+                m.d.sync += [verdict.eq(checked), sound.eq(checked == isa.ErrorCode.NONE)]
+                m.d.sync += [is_end.eq(ends), *(target[name].eq(here) for name, here in engines.items())]
                 with m.If(fetcher.instructions.valid):
                     m.next = "DISPATCH"
                 with m.Elif((self.length != 0) & (number == self.length)):
-                    m.d.sync += verdict.eq(isa.ErrorCode.PROGRAM_END)
+                    m.d.sync += [verdict.eq(isa.ErrorCode.PROGRAM_END), sound.eq(0)]
                     m.next = "DISPATCH"
             with m.State("DISPATCH"):
                 m.d.comb += fetcher.run.eq(1)
-                with m.If(verdict != isa.ErrorCode.NONE):
-                    m.d.comb += stop.eq(verdict)
-                with m.Elif(is_end):
+                m.d.comb += stop.eq(verdict)
+                with m.If(sound & is_end):
                     m.next = "END"
-                with m.Else():
+                with m.Elif(sound):
                     m.d.comb += detail.full.eq(target.as_value() & ~ready.as_value())
                     with m.If(~detail.full.as_value().any() & ~self.halt):
                         m.d.comb += [dispatch.eq(target), fetcher.instructions.ready.eq(1)]
@@ -329,7 +332,9 @@ class Lifecycle(wiring.Component):
             self.running.eq(self.go | (self.busy & ~self.resetting)),
             self.halt.eq(self.failed | self.resetting),
         ]
-        m.d.sync += self.clear.eq(0)  # a register: it goes everywhere
+        # Registers: `clear` goes everywhere, `quiet` comes from everywhere.
+        at_rest = Signal()
+        m.d.sync += [self.clear.eq(0), at_rest.eq(self.quiet & self.resetting)]
         with m.FSM(name="lifecycle"):
             with m.State("READY"):
                 with m.If(self.reset):
@@ -348,7 +353,7 @@ class Lifecycle(wiring.Component):
                     m.next = "DRAIN"
             with m.State("DRAIN"):
                 m.d.comb += self.resetting.eq(1)
-                with m.If(self.quiet):
+                with m.If(at_rest):
                     m.d.sync += self.clear.eq(1)
                     m.next = "CLEARED"
             with m.State("CLEARED"):

@@ -27,9 +27,10 @@ def step_layout(rows: int, units: int, ports: int) -> data.StructLayout:
         "pad": signed(8),
         "x": signed(13),  # depthwise and packed: column or byte of the wave's first tap
         "width": 12,  # of the image
-        # Depthwise and packed: the kernel column of array row 0 if it were in kernel row n. That is n kernel rows ahead of the first
-        # row's, which is 0 but in packed mode, where earlier passes may have taken some taps of that row.
+        # Depthwise and packed: the kernel column of array row 0 if it were in kernel row n. In the first one that is 0 but in
+        # packed mode, where earlier passes may have taken some taps of that row.
         "bases": data.ArrayLayout(signed(9), ports),
+        "reached": data.ArrayLayout(rows, ports - 1),  # for kernel rows from 1 on, the array rows that this makes 0 or more
         "groups": range(ports + 1),  # depthwise: pixel buses in use
         "lead": range(LEAD_LIMIT + 1),
         "pixel": 1,  # depthwise: there is a step, and its pixel lies inside the image's columns
@@ -115,15 +116,14 @@ class Feeder(wiring.Component):
         taken = Signal(self._rows, reset_less=True)
         kernel_rows = []
         for r in range(self._rows):
-            # It is in the last kernel row where its column is 0 or more.
+            # It is in the last kernel row where its column is 0 or more, which is true of all rows before that.
             column = Signal(7, name=f"column_{r}", reset_less=True)
             base = Signal(signed(9), name=f"base_{r}", reset_less=True)
             reached_row = Signal(range(self._ports), name=f"reached_row_{r}", reset_less=True)
             row = Signal(range(self._ports), name=f"row_{r}", reset_less=True)
             nearest, number = self.step.bases[0], C(0)
             for n in range(1, self._ports):
-                reached = Signal(name=f"reached_{r}_{n}")
-                m.d.comb += reached.eq(self._reached(self.step.bases[n], r))
+                reached = self.step.reached[n - 1][r]
                 nearest, number = Mux(reached, self.step.bases[n], nearest), Mux(reached, n, number)
             m.d.sync += [base.eq(nearest), reached_row.eq(number), column.eq(base + r), row.eq(reached_row)]
             kernel_row = Signal.like(row, name=f"kernel_row_{r}", reset_less=True)
@@ -133,12 +133,6 @@ class Feeder(wiring.Component):
                 taken[r].eq(used[r] & (column >= first_column) & (column < limit_column) & step.inside.bit_select(row, 1)),
             ]
         return taken, kernel_rows
-
-    def _reached(self, base, r):
-        """Whether ``base`` + ``r`` is 0 or more, without a carry chain."""
-        bits = exact_log2(self._rows)
-        reached = sum(1 << low for low in range(self._rows) if low + r >= self._rows)
-        return ~base[-1] | (base[bits:].all() & C(reached, self._rows).bit_select(base[:bits], 1))
 
     @staticmethod
     def _column(m, name, bound):

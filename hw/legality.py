@@ -162,7 +162,7 @@ def _check_compute(fields: Fields, params: Parameters) -> None:
     passes = fields["taps_y"] * fields["taps_x"] * fields["channels"]
     size = fields["out_rows"] * fields["out_cols"]
     _require(
-        (passes == 1 and not params.holds_results) or size <= params.accumulator_depth,
+        (passes == 1 and params.parts == 1) or size <= params.accumulator_depth,
         f"out_rows: {size} pixels in {passes} passes exceed the accumulator's depth of {params.accumulator_depth}",
     )
     _require(size <= _MOST_PIXELS, f"out_rows: {size} pixels are more than {_MOST_PIXELS}")

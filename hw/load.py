@@ -173,15 +173,18 @@ class LoadEngine(wiring.Component):
 
         # Request what there is room for.
         free = Signal(range(self._fifo_beats + 1), init=self._fifo_beats)
+        next_free = Signal.like(free)
+        room = Signal(init=self._fifo_beats >= BURST_BEATS)  # for the longest burst
         requests = self.read.requests
         requested = requests.valid & requests.ready
         popped = beats.o.valid & beats.o.ready
         m.d.comb += [
             requests.p.eq(splitter.bursts.p.burst),
-            requests.valid.eq(splitter.bursts.valid & (free >= BURST_BEATS)),
-            splitter.bursts.ready.eq(requests.ready & (free >= BURST_BEATS)),
+            requests.valid.eq(splitter.bursts.valid & room),
+            splitter.bursts.ready.eq(requests.ready & room),
+            next_free.eq(Mux(requested, free - requests.p.beats, free) + popped),
         ]
-        m.d.sync += free.eq(free - Mux(requested, requests.p.beats, 0) + popped)
+        m.d.sync += [free.eq(next_free), room.eq(next_free >= BURST_BEATS)]
 
         # One transfer at a time goes through beats, bytes and vectors.
         running = Signal()

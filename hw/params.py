@@ -32,10 +32,11 @@ class Parameters:
 
     ``rows`` (reduction) and ``cols`` (output channels) are 4, 8, 16 or 32, not necessarily equal. ``activation_kib`` is the
     size of the activation memory in KiB, ``accumulator_depth`` the number of partial sums per column, ``axi_bits`` the width
-    of the external memory port, ``weight_fifo_bytes`` the depth of the weight stream. ``lanes`` of the post-processor requantize
-    a vector of ``cols`` sums: all at once, or, without ``pooling``, in 2 or 4 ``parts`` after one another. ``depthwise`` adds the pixel buses
-    (depthwise convolutions, pools, stand-alone additions), ``packed`` the gathering of bytes for inputs of few channels,
-    ``residual`` the tables that add a second operand, ``pooling`` the pools behind other layers, in the same pass.
+    of the external memory port, ``weight_fifo_bytes`` the depth of the weight stream. ``lanes`` of the post-processor
+    requantize a vector of ``cols`` sums: all at once, or, without ``pooling``, in 2 or 4 ``parts`` after one another.
+    ``depthwise`` adds the pixel buses (depthwise convolutions, pools, stand-alone additions), ``packed`` the gathering of
+    bytes for inputs of few channels, ``residual`` the tables that add a second operand, ``pooling`` the pools behind other
+    layers, in the same pass.
 
     ``target`` is the device family whose multipliers are used, ``dsp_blocks`` how many multiplier blocks (MULT18X18D,
     SB_MAC16 or MULT18X18) there are for them: the post-processor's lanes and pools come first (not on iCE40), then as many

@@ -113,8 +113,8 @@ class ConstantRing(wiring.Component):
 
 class PostProcessor(wiring.Component):
     """A vector of ``cols`` sums in, a write of ``cols`` bytes out ``latency(residual)`` cycles later, one per cycle; of
-    pooled results, as `Pooling` says. With fewer ``lanes`` than that (0 stands for ``cols``) a vector comes in parts, and is written
-    behind the last one.
+    pooled results, as `Pooling` says. With fewer ``lanes`` than that (0 stands for ``cols``) a vector comes in parts, and
+    is written behind the last one.
 
     ``vector`` is the bytes of a scratchpad word, ``units`` its units; ``cols`` is a word or a unit. ``address_bits`` is
     the width of a word address. ``residual`` builds the residual tables; without it there are no ports

@@ -109,16 +109,12 @@ class StepWalker(wiring.Component):
                 port.place.bank.eq(below[:2]),
                 port.place.address.eq(place // self._units),
             ]
-        if self._residual:
-            # Never in packed mode.
-            activation = in_rows[0] & in_columns
-            self._read_residual(m, now, running, result, issue, conflict, activation, bank, last_step)
-
         m.d.comb += [
             self.active.eq(issue),
             self.step.swap.eq(issue & first_step),
             self.step.mode.eq(now.mode),
             self.step.bases.eq(bases),
+            *(mask.eq(self._reached(base)) for mask, base in zip(self.step.reached, list(bases)[1:], strict=True)),
             self.step.window.eq(running & packed),
             self.step.rows.eq(now.rows),
             self.step.sub.eq(address % self._units),
@@ -143,6 +139,10 @@ class StepWalker(wiring.Component):
 
         # The next step.
         row_distance, next_bank = move_rows(bank, now.stride_y[:2], now.stride_y_step, now.row_step)
+        if self._residual:
+            # Never in packed mode.
+            activation = in_rows[0] & in_columns
+            self._read_residual(m, now, running, result, issue, conflict, activation, next_bank, last_step)
         next_row_address = Signal(16)
         m.d.comb += next_row_address.eq(row_address + row_distance)
         distance = Signal(16)
@@ -245,6 +245,13 @@ class StepWalker(wiring.Component):
             m.d.sync += running.eq(0)
         return m
 
+    def _reached(self, base):
+        """A bit per array row r: whether ``base`` + r is 0 or more. Without carry chains."""
+        bits = exact_log2(self._rows)
+        near = [sum(1 << low for low in range(self._rows) if low + r >= self._rows) for r in range(self._rows)]
+        close = base[bits:].all()  # from -rows to -1
+        return Cat(~base[-1] | (close & C(lows, self._rows).bit_select(base[:bits], 1)) for lows in near)
+
     def _keep_vectors(self, m, now, running, priming, issue, row_ends, vector_index):
         """Tell the feeder when a step's vector is a new one, and read one more ahead of a row that starts inside a vector."""
         row_starts = Signal()  # no step of the output row was issued
@@ -262,17 +269,19 @@ class StepWalker(wiring.Component):
         with m.If(running):
             m.d.sync += former.eq(vector_index)
 
-    def _read_residual(self, m, now, running, result, issue, conflict, activation, bank, last_step):
+    def _read_residual(self, m, now, running, result, issue, conflict, activation, next_bank, last_step):
         """The last port reads the residual operand with each result, a cycle ahead if the activation wants the same bank."""
         port = self.ports[-1]
         row_address = Signal(16)
         address = Signal(16)
         res_bank = Signal(range(BANKS))
+        next_res_bank = (res_bank + 1)[: len(res_bank)]
+        met = Signal()  # the row's activation and operand are in one bank
         done = Signal()
         wanted = Signal()
         m.d.comb += [
             wanted.eq(running & now.residual & result & ~done),
-            conflict.eq(now.residual & result & ~done & activation & (bank == res_bank)),
+            conflict.eq(met & result & ~done & activation),
             self.res_en.eq(wanted),
             self.res_sub.eq(address % self._units),
         ]
@@ -289,7 +298,8 @@ class StepWalker(wiring.Component):
                 m.d.sync += [
                     row_address.eq(row_address + distance),
                     address.eq(row_address + distance),
-                    res_bank.eq(res_bank + 1),
+                    res_bank.eq(next_res_bank),
+                    met.eq(now.residual & (next_bank == next_res_bank)),
                 ]
             with m.Elif(result):
                 m.d.sync += address.eq(address + now.res_x_step)
@@ -299,6 +309,7 @@ class StepWalker(wiring.Component):
                 row_address.eq(following.res_address),
                 address.eq(following.res_address),
                 res_bank.eq(following.res_bank),
+                met.eq(following.residual & (following.bank == following.res_bank)),
             ]
 
     def _spacing(self, m, following, issue, depthwise):

@@ -103,16 +103,18 @@ class WeightEngine(wiring.Component):
         m.submodules.words = words = StreamFIFO(word, 8 * self._fifo_bytes // word_bits)
 
         free = Signal(range(self._fifo_bytes // self._axi_bytes + 1), init=self._fifo_bytes // self._axi_bytes)
+        next_free = Signal.like(free)
+        room = Signal(init=1)  # for the longest burst
         requests = self.read.requests
-        room = free[exact_log2(BURST_BEATS) :].any()  # for the longest burst
         requested = requests.valid & requests.ready
         popped = words.o.valid & words.o.ready
         m.d.comb += [
             requests.p.eq(splitter.bursts.p.burst),
             requests.valid.eq(splitter.bursts.valid & room),
             splitter.bursts.ready.eq(requests.ready & room),
+            next_free.eq(Mux(requested, free - requests.p.beats, free) + Mux(popped, pack, 0)),
         ]
-        m.d.sync += free.eq(free - Mux(requested, requests.p.beats, 0) + Mux(popped, pack, 0))
+        m.d.sync += [free.eq(next_free), room.eq(next_free[exact_log2(BURST_BEATS) :].any())]
 
         read = self.read
         if pack == 1:

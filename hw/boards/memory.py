@@ -28,7 +28,7 @@ class OnChipMemory(wiring.Component):
     """
 
     READ_LATENCY = 4
-    WRITE_LATENCY = 1
+    WRITE_LATENCY = 2
     OUTSTANDING = 3
 
     def __init__(self, kib: int, axi_bits: int):
@@ -72,6 +72,9 @@ class OnChipMemory(wiring.Component):
     def _write(self, m, port, word, by_word):
         axi = self.axi
         address = self._addresses(m, "aw")
+        beat_shape = data.StructLayout({"data": self._axi_bits, "strb": self._axi_bits // 8, "last": 1})
+        m.submodules.w_buffer = buffer = SkidBuffer(beat_shape)
+        beat = buffer.o
         writing = Signal()
         page = Signal(32 - _PAGE_BITS)
         place = Signal(_PAGE_BITS - self._low)
@@ -79,13 +82,16 @@ class OnChipMemory(wiring.Component):
         final = Signal()
         lane = word.address[2 : self._low]
         m.d.comb += [
+            *(buffer.i.p[name].eq(getattr(axi, f"w{name}")) for name in beat_shape.members),
+            buffer.i.valid.eq(axi.wvalid),
+            axi.wready.eq(buffer.i.ready),
             # The response of the burst before must be gone when this one's is due.
-            axi.wready.eq(writing & ~by_word & (~axi.bvalid | axi.bready)),
-            final.eq(axi.wvalid & axi.wready & axi.wlast),
+            beat.ready.eq(writing & ~by_word & (~axi.bvalid | axi.bready)),
+            final.eq(beat.valid & beat.ready & beat.p.last),
             address.ready.eq(~writing | final),
             port.addr.eq(Cat(place, page)),
-            port.data.eq(axi.wdata),
-            port.en.eq(Mux(axi.wvalid & axi.wready & ~fault, axi.wstrb, 0)),
+            port.data.eq(beat.p.data),
+            port.en.eq(Mux(beat.valid & beat.ready & ~fault, beat.p.strb, 0)),
         ]
         with m.If(by_word):
             m.d.comb += [
@@ -93,7 +99,7 @@ class OnChipMemory(wiring.Component):
                 port.data.eq(word.data.replicate(self._axi_bits // 32)),
                 port.en.eq(Mux(self._outside(word.address), 0, 0b1111) << (lane << 2)),
             ]
-        with m.If(axi.wvalid & axi.wready):
+        with m.If(beat.valid & beat.ready):
             m.d.sync += place.eq(place + 1)
         with m.If(axi.bready):
             m.d.sync += axi.bvalid.eq(0)

@@ -391,12 +391,14 @@ def test_lifecycle():
         assert await cycle(ctx, failed=1, reset=1) == {"halt"}
         assert await cycle(ctx, failed=1) == {"halt"}
         assert await cycle(ctx, failed=1, quiet=1) == {"halt"}
+        assert await cycle(ctx, failed=1) == {"halt"}
         assert await cycle(ctx) == {"halt", "clear"}
         assert await cycle(ctx) == set()
         assert await cycle(ctx, start=1) == set()
         assert await cycle(ctx) == {"clear"}
-        assert await cycle(ctx, reset=1) == {"go", "running"}
+        assert await cycle(ctx, reset=1, quiet=1) == {"go", "running"}  # quiet before: does not count
         assert await cycle(ctx, busy=1) == {"halt"}
+        assert await cycle(ctx, busy=1, quiet=1) == {"halt"}
         assert await cycle(ctx, busy=1, quiet=1) == {"halt"}
         assert await cycle(ctx) == {"halt", "clear"}
         assert await cycle(ctx) == set()

@@ -35,7 +35,9 @@ def _run(rows: int, cols: int, steps: list[tuple[dict, list[bytes]]], *, groups:
         for cycle in range(len(steps) + Feeder.LATENCY + LEAD_LIMIT + rows + 1):
             step = dict(steps[cycle][0]) if cycle < len(steps) else IDLE
             group, skip = step.pop("group", 0), step.pop("skip", 0)
-            ctx.set(dut.step, step | {"bases": [skip - n * group for n in range(PORTS)]})
+            bases = [skip - n * group for n in range(PORTS)]
+            reached = [sum(1 << r for r in range(rows) if base + r >= 0) for base in bases[1:]]
+            ctx.set(dut.step, step | {"bases": bases, "reached": reached})
             if 0 <= cycle - Scratchpad.LATENCY < len(steps):
                 for port, word in zip(dut.words, steps[cycle - Scratchpad.LATENCY][1], strict=True):
                     ctx.set(port, int.from_bytes(word, "little"))
