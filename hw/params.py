@@ -172,7 +172,10 @@ class Parameters:
     @property
     def fingerprint(self) -> int:
         """64 bits that tell configurations apart, as far as programs can; readable from the accelerator's registers."""
-        relevant = {name: value for name, value in asdict(self).items() if name not in _ANY_PROGRAM}
+        before = {"memory": "axi", "lanes": self.cols}  # what there was before there was a choice
+        relevant = {
+            name: value for name, value in asdict(self).items() if name not in _ANY_PROGRAM and before.get(name) != value
+        }
         return int.from_bytes(hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).digest()[:8], "little")
 
 

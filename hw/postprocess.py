@@ -17,7 +17,7 @@ from .write_walker import WriteWalker
 __all__ = ["CONTEXT", "CONTEXTS", "RING_BLOCKS", "PostProcessor", "WriteSignature"]
 
 RING_BLOCKS = 16
-"""Blocks of constants that are on chip at a time."""
+"""Blocks of constants that are on chip at a time, with a lane for each column; with fewer lanes that many parts of blocks."""
 
 CONTEXTS = 16
 """Instructions between the sequencer and the scratchpad at a time."""
@@ -48,10 +48,10 @@ class WriteSignature(wiring.Signature):
 
 
 class ConstantRing(wiring.Component):
-    """Constants of ``RING_BLOCKS`` output blocks: one byte-planar vector per cycle in, those of a block's lanes out.
+    """Constants of ``RING_BLOCKS`` parts of output blocks: byte-planar vectors in, a part per cycle; those of the lanes out.
 
-    ``constants`` waits while the ring is full. The outputs belong to the oldest block and to ``part``, and follow ``valid`` by a
-    cycle; with ``block_end`` that block is dropped. ``empty`` says that there is no complete block.
+    ``constants`` waits while the ring is full. The outputs belong to the oldest block and to ``part``, and follow ``valid`` by
+    a cycle; with ``block_end`` that block is dropped. ``empty`` says that there is no complete block.
     """
 
     def __init__(self, cols: int, lanes: int) -> None:
@@ -72,35 +72,37 @@ class ConstantRing(wiring.Component):
         m = Module()
 
         # A bit more than an address, to tell full from empty.
-        newest = Signal(range(2 * RING_BLOCKS))
-        oldest = Signal(range(2 * RING_BLOCKS))
+        parts = self._cols // self._lanes
+        blocks = RING_BLOCKS // parts
+        newest = Signal(range(2 * blocks))
+        oldest = Signal(range(2 * blocks))
         full = Signal()
+        part = Signal(range(parts))  # of the vector that comes
+        enter = Signal()
         m.d.comb += [
             self.empty.eq(newest == oldest),
-            full.eq(newest == oldest ^ RING_BLOCKS),
-            self.constants.ready.eq(~full),
+            full.eq(newest == oldest ^ blocks),
+            enter.eq(self.constants.valid & ~full),
+            self.constants.ready.eq(~full & (part == parts - 1)),
         ]
-        take = self.constants.valid & self.constants.ready
-        with m.If(take & (self.constants.payload.plane == CONSTANT_VECTORS - 1)):
+        m.d.sync += part.eq(part + enter)
+        with m.If(self.constants.valid & self.constants.ready & (self.constants.payload.plane == CONSTANT_VECTORS - 1)):
             m.d.sync += newest.eq(newest + 1)
         with m.If(self.valid & self.block_end):
             m.d.sync += oldest.eq(oldest + 1)
 
         planes = []
         for plane in range(CONSTANT_VECTORS):
-            m.submodules[f"plane_{plane}"] = ram = memory.Memory(shape=8 * self._cols, depth=RING_BLOCKS, init=[])
+            m.submodules[f"plane_{plane}"] = ram = memory.Memory(shape=8 * self._lanes, depth=RING_BLOCKS, init=[])
             write, read = ram.write_port(), ram.read_port()
             m.d.comb += [
-                write.addr.eq(newest[:-1]),
-                write.data.eq(self.constants.payload.data),
-                write.en.eq(take & (self.constants.payload.plane == plane)),
-                read.addr.eq(oldest[:-1]),
+                write.addr.eq(Cat(part, newest[:-1])),
+                write.data.eq(self.constants.payload.data.word_select(part, 8 * self._lanes)),
+                write.en.eq(enter & (self.constants.payload.plane == plane)),
+                read.addr.eq(Cat(self.part, oldest[:-1])),
                 read.en.eq(self.valid),
             ]
             planes.append(read.data)
-        part = Signal.like(self.part, name="part_1")
-        m.d.sync += part.eq(self.part)
-        planes = [plane.word_select(part, 8 * self._lanes) for plane in planes]
         for lane in range(self._lanes):
             constants = [plane.word_select(lane, 8) for plane in planes]
             m.d.comb += [
@@ -122,7 +124,7 @@ class PostProcessor(wiring.Component):
     ``target`` whose multipliers lanes and pool have.
 
     - ``contexts``: one per instruction, in order, at least a cycle before its first sum; ``CONTEXTS`` fit.
-    - ``constants``: the last vector of a block at least a cycle before the block's first sum; ``RING_BLOCKS`` fit.
+    - ``constants``: the last vector of a block at least a cycle before the block's first sum; ``RING_BLOCKS`` parts fit.
     - ``tables``: always taken. Nothing here keeps them apart from results in flight: no entry may change from the first
       sum of an instruction with ``residual`` until its ``done``.
     - ``residuals``: a vector for each sum of an instruction with ``residual``, in their order, no later than the sum.

@@ -66,7 +66,7 @@ class Latencies:
     queue: int = 3  # instructions that wait at an engine, the one in the gate included
     fetch_ahead: int = 8  # instructions in the queue of beats, or asked for
     load_beats: int = 64  # beats that LOAD holds or has asked for
-    constant_blocks: int = RING_BLOCKS
+    constant_parts: int = RING_BLOCKS
 
     def sums(self, params: Parameters) -> int:
         """Cycles from a step to its total's way out of the accumulator."""

@@ -333,7 +333,7 @@ class Machine:
 
     def _hand_out(self) -> Process:
         """Take the vectors from the head: constants and tables at once, a tile from the swap before it on."""
-        ring = self._latencies.constant_blocks
+        ring = self._latencies.constant_parts // self._params.parts
         cycle = tiles = blocks = 0
         for index, (opcode, fields) in enumerate(self._instructions):
             if opcode is not Opcode.WEIGHTS:
@@ -351,7 +351,7 @@ class Machine:
                         while len(self._blocks_done) <= blocks - ring:
                             yield self._stream
                         cycle = max(cycle, self._blocks_done[blocks - ring])
-                    cycle = max(cycle + pace, arrival)
+                    cycle = max(cycle + pace, arrival + pace - 1)
                     self._vectors_left.append(cycle)
                 tiles += kind == "tile"
                 blocks += kind == "constants"

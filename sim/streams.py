@@ -42,5 +42,5 @@ def pieces(fields: Fields, params: Parameters) -> Iterator[tuple[str, int, int]]
         return
     tiles = [fields["rows"]] * (fields["tiles"] - 1) + [fields["last_rows"]]
     for _ in range(fields["blocks"]):
-        yield "constants", CONSTANT_VECTORS, 1
+        yield "constants", CONSTANT_VECTORS, params.parts
         yield from (("tile", rows, 1) for rows in tiles * fields["groups"])

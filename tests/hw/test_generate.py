@@ -36,6 +36,7 @@ def test_as_many_modules_at_any_size():
         parse_array("4x4"),
         pytest.param(Parameters(rows=8, cols=4, depthwise=False), marks=pytest.mark.slow),
         pytest.param(Parameters(rows=4, cols=8, residual=False), marks=pytest.mark.slow),
+        pytest.param(Parameters(rows=8, cols=16, lanes=4, pooling=False), marks=pytest.mark.slow),
         pytest.param(
             Parameters(rows=4, cols=4, depthwise=False, packed=False, residual=False, pooling=False),
             marks=pytest.mark.slow,

@@ -73,6 +73,16 @@ def test_the_verifier_knows_depthwise_mode(fields: dict[str, Any], message: str)
         verify_program(change(example(depthwise=True), 2, **fields))
 
 
+def test_the_verifier_bounds_a_single_pass_with_fewer_lanes() -> None:
+    """Its results wait in a queue of the accumulator's depth; with all lanes they wait nowhere, and something else is wrong."""
+    program = change(example(), 2, taps_y=1, taps_x=1, channels=1, out_rows=200)
+    fewer = dataclasses.replace(program.params, lanes=2, pooling=False)
+    with pytest.raises(ProgramError, match="out_rows: 800 pixels in 1 passes exceed the accumulator's depth of 512"):
+        verify_program(dataclasses.replace(program, params=fewer))
+    with pytest.raises(ProgramError, match="the weight stream brings other tiles"):
+        verify_program(program)
+
+
 POOLED = {"pool": Pool.MAX, "pool_rows": 2, "pool_cols": 2}
 MEAN = {"pool": Pool.AVERAGE}
 

@@ -16,6 +16,12 @@ EIGHT = parse_array("8x8")
         ({"memory": "spram"}, "rows: 8 with memory spram, which goes with 4 alone"),
         ({"dsp_blocks": 3}, "dsp_blocks: 3 with target generic, which has none"),
         ({"target": "ecp5", "dsp_blocks": 31}, "dsp_blocks: 31 is less than the 33 that 8 lanes and pools take"),
+        ({"lanes": 3}, "lanes: 3 is not one of 2, 4, 8"),
+        ({"lanes": 4}, "pooling: needs a lane for each column, not 4 lanes for 8 columns"),
+        (
+            {"target": "ecp5", "dsp_blocks": 15, "lanes": 4, "pooling": False},
+            "dsp_blocks: 15 is less than the 16 that 4 lanes and pools take",
+        ),
         ({"target": "ecp5", "dsp_blocks": -1}, "dsp_blocks: -1 is not 0 to 4096"),
         ({"target": "ecp5", "dsp_blocks": True}, "dsp_blocks: True is not 0 to 4096"),
     ],
@@ -28,12 +34,13 @@ def test_illegal_values(settings: dict, message: str) -> None:
 def test_the_fingerprint_tells_programs_apart() -> None:
     """A program runs on the same array whatever its multipliers are made of."""
     assert replace(EIGHT, target="ecp5", dsp_blocks=96).fingerprint == EIGHT.fingerprint
-    others = [replace(EIGHT, activation_kib=64), replace(EIGHT, residual=False), parse_array("8x16"), parse_array("16x8")]
-    assert len({EIGHT.fingerprint, *(params.fingerprint for params in others)}) == 5
+    bare = replace(EIGHT, pooling=False)
+    others = [replace(EIGHT, activation_kib=64), bare, replace(bare, lanes=4), parse_array("8x16"), parse_array("16x8")]
+    assert len({EIGHT.fingerprint, *(params.fingerprint for params in others)}) == 6
 
 
-def test_the_compact_accelerator_changed_no_fingerprint() -> None:
-    """Programs from before there was a choice of memories still run."""
+def test_later_parameters_changed_no_fingerprint() -> None:
+    """Programs from before there was a choice of memories and lanes still run."""
     assert parse_array("4x4").fingerprint == 0xF94D07329926F795
     assert EIGHT.fingerprint == 0x0A956DD997AF6C22
     settings = {"activation_kib": 64, "accumulator_depth": 128, "packed": False, "residual": False, "pooling": False}
@@ -58,3 +65,8 @@ def test_json() -> None:
 def test_products_in_blocks(target: str, dsp_blocks: int, products: int) -> None:
     """ECP5 has one 8 x 8 bit product in a block, the others two; lanes take four blocks each, pools one, and none on iCE40."""
     assert replace(EIGHT, target=target, dsp_blocks=dsp_blocks).array_blocks == products
+
+
+def test_fewer_lanes_leave_blocks_to_the_array() -> None:
+    half = replace(EIGHT, target="ecp5", dsp_blocks=41, lanes=4, pooling=False)
+    assert (half.parts, half.array_blocks) == (2, 25)
