@@ -1,11 +1,13 @@
 """`run` on the engines that need no simulator; the RTL has its own tests."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from tilewright.examples import digits
+from tilewright.hw.presets import PRESETS
 
 from ..models import reference_tensors
 from .conftest import Tilewright
@@ -87,6 +89,17 @@ def test_memory_options_cost_cycles(tilewright: Tilewright):
     narrow = run(tilewright, *target, "--axi-bits", 32)
     assert narrow["cycles"] > normal
     assert narrow["memory"]["axi_bits"] == 32
+
+
+def test_a_board_has_the_memory_of_its_bitstream(tilewright: Tilewright, monkeypatch: pytest.MonkeyPatch):
+    """Unless the user says otherwise; what does not fit into it is said."""
+    board = ["digits", "--engine", "cycles", "--board", "ulx3s-25f"]
+    memory = {"latency": 4, "write_latency": 2, "bandwidth": 100, "outstanding": 3, "axi_bits": 32}
+    assert run(tilewright, *board)["memory"] == memory
+    assert run(tilewright, *board, "--latency", 9)["memory"] == memory | {"latency": 9}
+    assert "external memory;" not in tilewright("run", *board).output
+    monkeypatch.setitem(PRESETS, "ulx3s-25f", replace(PRESETS["ulx3s-25f"], memory_kib=8))
+    assert "KiB of external memory; the bitstream of ulx3s-25f has 8 KiB." in tilewright("run", *board).output
 
 
 def test_one_case(tilewright: Tilewright):
