@@ -46,7 +46,7 @@ def _ecp5(name: str, size: str, package: str, speed: int) -> Device:
         synthesize=_SYNTHESIZE_ECP5,
         place=(
             "nextpnr-ecp5", f"--{size}", "--package", package, "--speed", str(speed), "--json", "{netlist}",
-            "--lpf", "{constraints}", "--lpf-allow-unconstrained", "--textcfg", "{routed}",
+            "--lpf", "{constraints}", "--lpf-allow-unconstrained", "--placer", "static", "--textcfg", "{routed}",
         ),
         pack=("ecppack", "--compress", "{routed}", "{bitstream}"),
         constraints_suffix=".lpf",
