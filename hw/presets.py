@@ -49,8 +49,9 @@ PRESETS = {
             "ulx3s-85f-8x8", "ulx3s-85f", "LFE5U-85F-6BG381C", 60, 128, "8x8", target="ecp5", dsp_blocks=97, activation_kib=32
         ),
         _preset(
-            "orangecrab-25f", "orangecrab-25f", "LFE5U-25F-8MG285C", 50, 32, "8x4", target="ecp5", dsp_blocks=28,
-            activation_kib=32,
+            "orangecrab-25f", "orangecrab-25f", "LFE5U-25F-8MG285C", 60, 32, "8x8", target="ecp5", dsp_blocks=28,
+            activation_kib=32, accumulator_depth=256, axi_bits=32, weight_fifo_bytes=1024, lanes=4, packed=False,
+            residual=False, pooling=False,
         ),
         _preset(
             "tang-primer-20k", "tang-primer-20k", "GW2A-LV18PG256C8/I7", 40, 32, "4x4", target="gowin", dsp_blocks=48,
