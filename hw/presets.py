@@ -50,7 +50,7 @@ PRESETS = {
         ),
         _preset(
             "orangecrab-25f", "orangecrab-25f", "LFE5U-25F-8MG285C", 60, 32, "8x8", target="ecp5", dsp_blocks=28,
-            activation_kib=32, accumulator_depth=256, axi_bits=32, weight_fifo_bytes=1024, lanes=4, packed=False,
+            activation_kib=32, accumulator_depth=256, axi_bits=32, weight_fifo_bytes=1024, lanes=2, packed=False,
             residual=False, pooling=False,
         ),
         _preset(
