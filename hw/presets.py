@@ -54,7 +54,7 @@ PRESETS = {
             residual=False, pooling=False,
         ),
         _preset(
-            "tang-primer-20k", "tang-primer-20k", "GW2A-LV18PG256C8/I7", 40, 64, "8x4", target="gowin", dsp_blocks=48,
+            "tang-primer-20k", "tang-primer-20k", "GW2A-LV18PG256C8/I7", 40, 32, "8x4", target="gowin", dsp_blocks=48,
             activation_kib=32, accumulator_depth=256, axi_bits=32, weight_fifo_bytes=1024, packed=False, residual=False,
             pooling=False,
         ),
