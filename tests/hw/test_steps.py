@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
+from amaranth.lib import data
 from tilewright.hw.accumulator import Accumulator
 from tilewright.hw.feeder import LEAD_LIMIT
 from tilewright.hw.isa import Combine, Mode
@@ -77,9 +78,11 @@ def _cycles(said: dict, ports: int) -> Iterator[Cycle]:
             if mode == Mode.DENSE:
                 step["inside"] = inside[0] and in_columns
             else:
-                step |= dict(x=x, group=said["group"], inside=sum(1 << p for p in range(ports) if inside[p]))
+                bases = [said["skip"] - n * said["group"] for n in range(ports)]
+                reached = [sum(1 << r for r in range(ROWS) if base + r >= 0) for base in bases[1:]]
+                step |= dict(x=x, bases=bases, reached=reached, inside=sum(1 << p for p in range(ports) if inside[p]))
             if packed:
-                step |= dict(skip=said["skip"], window=1)
+                step["window"] = 1
             else:
                 step["window"] = 0
                 if reads:
@@ -151,6 +154,7 @@ def _walk(passes: list[dict], *, ports: int = 4, stall: float = 0.0, **features:
         await put(ctx, dut.passes, map(PASS.const, passes), random.Random(1), stall)
 
     async def watch(ctx):
+        ctx.set(dut.room, 1)
         cycle = 0
         for n, said in enumerate(passes):
             begun = False
@@ -194,7 +198,9 @@ def _compare(ctx, dut: StepWalker, wanted: Cycle, where: str) -> None:
     assert ctx.get(dut.held) == (wanted.wave is None), where
     if wanted.wave:
         assert {name: ctx.get(dut.wave[name]) for name in wanted.wave} == wanted.wave, where
-        assert {name: ctx.get(dut.step[name]) for name in wanted.step} == wanted.step, where
+        said = {name: ctx.get(dut.step[name]) for name in wanted.step}
+        shown = {name: list(value) if isinstance(value, data.Const) else value for name, value in said.items()}
+        assert shown == wanted.step, where
     else:
         assert not ctx.get(dut.wave.result) and not ctx.get(dut.step.swap) and not ctx.get(dut.step.pixel), where
 
@@ -305,6 +311,7 @@ def test_weights_are_waited_for() -> None:
     said = _pass(random.Random(2), Mode.DENSE, False, out_rows=1, out_cols=1)
 
     async def testbench(ctx):
+        ctx.set(dut.room, 1)
         await ctx.tick().repeat(4)
         ctx.set(dut.passes.payload, PASS.const(said))
         ctx.set(dut.passes.valid, 1)
@@ -319,5 +326,32 @@ def test_weights_are_waited_for() -> None:
         assert ctx.get(dut.active) and ctx.get(dut.step.swap) and not ctx.get(dut.wants_weights)
         await ctx.tick()
         assert not ctx.get(dut.active)
+
+    simulate(dut, [testbench])
+
+
+@pytest.mark.parametrize("last", [0, 1])
+def test_room_is_waited_for(last: int) -> None:
+    """Without room for its results a block's last pass does not start, any other does."""
+    dut = StepWalker(
+        rows=ROWS, vector=VECTOR, units=UNITS, words=WORDS, ports=4, depthwise=True, packed=True, residual=True
+    )
+    said = _pass(random.Random(2), Mode.DENSE, False, out_rows=1, out_cols=1, last=last, end=0)
+
+    async def testbench(ctx):
+        await ctx.tick().repeat(4)
+        ctx.set(dut.tile_here, 1)
+        ctx.set(dut.passes.payload, PASS.const(said))
+        ctx.set(dut.passes.valid, 1)
+        for _ in range(last * 6):
+            assert not ctx.get(dut.passes.ready) and not ctx.get(dut.active)
+            assert ctx.get(dut.held) and not ctx.get(dut.wants_weights)
+            await ctx.tick()
+        ctx.set(dut.room, last)
+        assert ctx.get(dut.passes.ready)
+        await ctx.tick()
+        ctx.set(dut.passes.valid, 0)
+        ctx.set(dut.room, 0)
+        assert ctx.get(dut.active)
 
     simulate(dut, [testbench])
