@@ -24,8 +24,8 @@ _START = 1
 @dataclass(frozen=True, kw_only=True)
 class MemoryOptions:
     """The external memory: cycles from a read address to its first beat and from the last write beat to its response,
-    percent of cycles in which a beat passes (each way), and bursts that it takes up to the last beat or the response of the
-    first (each way)."""
+    percent of cycles in which a beat passes (each way), and bursts that it takes up to the cycle before the first one's last
+    beat, or to its response."""
 
     latency: int = 20
     write_latency: int = 4
