@@ -21,7 +21,6 @@ from tilewright.mapper.compile import compile_model
 from tilewright.mapper.errors import UnsupportedError
 from tilewright.mapper.tflite import read_tflite
 from tilewright.sim.cycles import predict
-from tilewright.sim.latencies import MemoryModel
 
 FOLDER = Path(__file__).parents[1] / "bitstreams"
 
@@ -62,9 +61,6 @@ def build(name: str) -> None:
 def milliseconds(report: dict[str, Any]) -> list[str]:
     """A cell for each network."""
     preset = find_preset(report["board"])
-    memory = MemoryModel(
-        latency=BOARD_MEMORY.latency, write_latency=BOARD_MEMORY.write_latency, outstanding=BOARD_MEMORY.outstanding
-    )
     cells = []
     for network in NETWORKS:
         try:
@@ -73,7 +69,7 @@ def milliseconds(report: dict[str, Any]) -> list[str]:
             cells.append("-")
             continue
         fits = MemoryMap.of(program).end <= 1024 * preset.memory_kib and report["timing_met"]
-        cells.append(f"{predict(program, memory).total / report['target_mhz'] / 1e3:.2f}" if fits else "-")
+        cells.append(f"{predict(program, BOARD_MEMORY.model).total / report['target_mhz'] / 1e3:.2f}" if fits else "-")
     return cells
 
 

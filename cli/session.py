@@ -19,7 +19,6 @@ from ..mapper.ir import Graph
 from ..sim.compact_rtl import simulate_compact
 from ..sim.cycles import Prediction, predict
 from ..sim.interpreter import Interpreter, InterpreterResult
-from ..sim.latencies import MemoryModel
 from ..sim.memory import make_memory, read_tensor
 from ..sim.rtl import MemoryOptions, RtlResult, simulate
 from .compare import count_differences, instruction_ends
@@ -97,14 +96,7 @@ class Session:
             model = compile_model(model, params, fuse=fuse, on_host=on_host)
         self.program = model
         self._unfused = self._compile_unfused() if fuse else None
-        options = self.memory
-        self._timing = MemoryModel(
-            latency=options.latency,
-            write_latency=options.write_latency,
-            bandwidth=options.bandwidth,
-            outstanding=options.outstanding,
-        )
-        self.prediction: Prediction = predict(self.program, self._timing)
+        self.prediction: Prediction = predict(self.program, self.memory.model)
         self._generated: Generated | None = None
         self.clock_hz: int | None = None
         """Of the board that cases ran on."""
@@ -199,7 +191,7 @@ class Session:
             return None
 
     def _simulate(self, verilog: str, part: Program, memory: bytes, bases: Mapping[Any, int]) -> RtlResult:
-        predicted = predict(part, self._timing).total
+        predicted = predict(part, self.memory.model).total
         limit = int(_LIMIT * predicted)
         array = self.params.array
 

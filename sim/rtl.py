@@ -12,6 +12,7 @@ from tilewright.hw.params import Parameters
 from tilewright.hw.primitives import models
 from tilewright.hw.registers import OFFSETS, REGISTERS, Access
 
+from .latencies import MemoryModel
 from .trace import Trace
 from .verilator import Build, Progress, SimulationError, run_test
 
@@ -31,6 +32,16 @@ class MemoryOptions:
     write_latency: int = 4
     bandwidth: int = 100
     outstanding: int = 64
+
+    @property
+    def model(self) -> MemoryModel:
+        """The same memory for the cycle model."""
+        return MemoryModel(
+            latency=self.latency,
+            write_latency=self.write_latency,
+            bandwidth=self.bandwidth,
+            outstanding=self.outstanding,
+        )
 
     def __post_init__(self) -> None:
         for name, low, high in (

@@ -17,6 +17,7 @@ def outside_model() -> Callable[[str], Path]:
 
     def find(name: str) -> Path:
         if not folder:
+            # Not in the project, and most users do not have them; `.ci/run` sets the variable.
             pytest.skip("TILEWRIGHT_MODELS does not name a folder of outside models")
         path = Path(folder) / name
         if not path.is_file():

@@ -288,7 +288,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="seed of the whole run (default 1)")
     parser.add_argument("--only", type=int, help="run this layer alone")
     parser.add_argument(
-        "--array", choices=NAMED, metavar="RxC", help="only on this array, or icebreaker's (default: a random one of nine)"
+        "--array", choices=NAMED, metavar="RxC", help="only on this array, or icebreaker's (default: a random one of the others)"
     )
     parser.add_argument("--jobs", type=int, default=2, help="processes (default 2)")
     arguments = parser.parse_args()

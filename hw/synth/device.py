@@ -39,6 +39,7 @@ _MAP_LUTS = "techmap -map +/lattice/latches_map.v; abc9 -W 600; clean"
 _SYNTHESIZE_ECP5 = f"{_SYNTH_ECP5} begin:map_luts; {_MAP_LUTS}; {_SYNTH_ECP5} map_cells:"
 
 
+# The placer `static`: with the default one wires are a quarter longer at 8x8, and larger arrays do not route.
 def _ecp5(name: str, size: str, package: str, speed: int) -> Device:
     return Device(
         name=name,

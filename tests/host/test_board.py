@@ -5,12 +5,12 @@ from collections.abc import Mapping
 
 import numpy as np
 import pytest
+from tilewright.cli.board import BOARD_MEMORY
 from tilewright.cli.host_steps import run_steps
 from tilewright.examples import digits
 from tilewright.host.driver import Accelerator, AcceleratorError, RefusedError, Run
 from tilewright.host.port import UnpluggedError
 from tilewright.host.serial_transport import SerialTransport
-from tilewright.hw.boards.memory import OnChipMemory
 from tilewright.hw.isa import ErrorCode
 from tilewright.hw.params import Parameters
 from tilewright.hw.program import Program
@@ -18,15 +18,11 @@ from tilewright.hw.registers import MAGIC, OFFSETS
 from tilewright.mapper.compile import compile_model
 from tilewright.mapper.tflite import read_tflite
 from tilewright.sim.cycles import predict
-from tilewright.sim.latencies import MemoryModel
 
 from ..simulated_board import BAUD, CLOCK_HZ, simulated_board
 
 PARAMS = Parameters(rows=4, cols=4)
 KIB = 32
-MEMORY = MemoryModel(
-    latency=OnChipMemory.READ_LATENCY, write_latency=OnChipMemory.WRITE_LATENCY, outstanding=OnChipMemory.OUTSTANDING
-)
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +52,7 @@ def test_digits(program: Program):
             np.testing.assert_array_equal(answer.ravel(), expected)
             assert answer.argmax() == label
             assert [run.cycles for run in runs] == [sum(run.counters.values()) for run in runs] != []
-            assert sum(run.cycles for run in runs) == predict(program, MEMORY).total
+            assert sum(run.cycles for run in runs) == predict(program, BOARD_MEMORY.model).total
         assert transport.link.retries == 0
 
 
