@@ -80,7 +80,7 @@ class Accelerator(wiring.Component):
         for (name, layout), queue in zip(formats.items(), queues, strict=True):
             gates[name] = gate = block(f"{name}_gate", TokenGate(layout))
             connect(m, queue, gate.i)
-            m.d.comb += [gate.counts.eq(counts.counts), controller.waiting[name].eq(gate.waiting)]
+            m.d.comb += [gate.coming.eq(counts.coming), controller.waiting[name].eq(gate.waiting)]
         for name, engine in (("load", load), ("weights", weights), ("store", store)):
             connect(m, gates[name].o, engine.instructions)
             m.d.comb += engine.bases.eq(registers.bases)
@@ -127,6 +127,10 @@ class Accelerator(wiring.Component):
         ]
 
         # What happened, and what to do about it.
+        advance = Signal()  # a register: it comes from everywhere
+        m.d.sync += advance.eq(
+            controller.advance | load.advance | weights.advance | store.advance | compute.active | postprocessor.writes.valid
+        )
         m.d.comb += [
             lifecycle.start.eq(registers.start),
             lifecycle.reset.eq(registers.reset),
@@ -157,10 +161,7 @@ class Accelerator(wiring.Component):
             counts.hold.eq(lifecycle.halt),
             watchdog.limit.eq(registers.watchdog),
             watchdog.running.eq(lifecycle.running),
-            watchdog.advance.eq(
-                controller.advance | load.advance | weights.advance | store.advance | compute.active
-                | postprocessor.writes.valid
-            ),
+            watchdog.advance.eq(advance),
             counters.running.eq(lifecycle.running),
             registers.status.busy.eq(lifecycle.running | lifecycle.resetting),
             registers.status.done.eq(controller.done),

@@ -305,6 +305,8 @@ class PostProcessor(wiring.Component):
         start = 1 + RequantLane.LATENCY
         context = self.contexts.payload
         m.d.comb += self.tables.ready.eq(1)
+        write, entry = Signal(), Signal(TABLE_PAIR, reset_less=True)  # for all lanes, far from where the tables come from
+        m.d.sync += [write.eq(self.tables.valid), entry.eq(self.tables.payload)]
 
         # The operand leaves the queue a cycle before it is needed: the queue's memory answers late in the cycle.
         m.submodules.operands = operands = fifo.SyncFIFOBuffered(width=8 * self._cols, depth=self._depth)
@@ -333,8 +335,8 @@ class PostProcessor(wiring.Component):
         for number in range(self._lanes):
             m.submodules[f"residual_{number}"] = lane = ResidualLane()
             m.d.comb += [
-                lane.write.eq(self.tables.valid),
-                lane.entry.eq(self.tables.payload),
+                lane.write.eq(write),
+                lane.entry.eq(entry),
                 lane.value.eq(values[number]),
                 lane.operand.eq(operand.word_select(number, 8)),
                 results[number].eq(lane.result),

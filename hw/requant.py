@@ -101,7 +101,7 @@ class RequantLane(wiring.Component):
     result: Out(signed(8))
 
     LATENCY = 8
-    STAGES: ClassVar = {"rounding": 2, "zero_point": 6, "minimum": 7, "maximum": 7}
+    STAGES: ClassVar = {"rounding": 1, "zero_point": 6, "minimum": 7, "maximum": 7}
     """Cycles from the operands to the cycle in which an input that many values share is sampled."""
 
     def __init__(self, *, target: str = "generic") -> None:
@@ -115,7 +115,7 @@ class RequantLane(wiring.Component):
         x = Signal(signed(32))
         m.d.comb += x.eq(self.sum + self.bias)
         shift = self._delay(m, "shift", self.shift, 4)
-        negative = self._delay(m, "negative", x[-1], 2)
+        negative = self._delay(m, "negative", x[-1], 1)
         x_parts = {"low": x[:16], "high": x[16:].as_signed()}
         multiplier_parts = {"low": self.multiplier[:16], "high": self.multiplier[16:]}
         products = {}
@@ -132,9 +132,13 @@ class RequantLane(wiring.Component):
         # for -2**30 <= p < 0, where y is 0, both signs give 0.
         outer = Signal(signed(64), reset_less=True)
         inner = Signal(signed(33), reset_less=True)
-        doubles = (self.rounding == Rounding.DOUBLE) & shift[1][5]
+        half = Signal(signed(2), reset_less=True)  # what that is at bit 30
+        with m.If((self.rounding == Rounding.DOUBLE) & shift[0][5]):
+            m.d.sync += half.eq(Mux(negative[0], -1, 1))
+        with m.Else():
+            m.d.sync += half.eq(0)
         m.d.sync += [
-            outer.eq(Cat(low[:30], Cat(low[30:], high).as_signed() + Cat(doubles, doubles & negative[1]).as_signed())),
+            outer.eq(Cat(low[:30], Cat(low[30:], high).as_signed() + half)),
             inner.eq(products["low", "high"] + products["high", "low"]),
         ]
 

@@ -74,11 +74,11 @@ class StepWalker(wiring.Component):
         image_rows = [Signal(signed(14), name=f"image_row_{port}") for port in range(self._ports)]
         in_columns = Signal()
         first_in_columns = Signal()
-        in_rows = Signal(self._ports)
+        in_rows, next_in_rows, first_in_rows = (Signal(self._ports, name=f"{n}in_rows") for n in ("", "next_", "first_"))
         depthwise = Signal() if self._depthwise else C(0)
         packed = Signal() if self._packed else C(0)
 
-        # This step.
+        # This step. What holds it up for a cycle is known before it, too: far more depends on whether it is issued.
         conflict = Signal()
         priming = Signal()
         issue = Signal()
@@ -141,8 +141,9 @@ class StepWalker(wiring.Component):
         row_distance, next_bank = move_rows(bank, now.stride_y[:2], now.stride_y_step, now.row_step)
         if self._residual:
             # Never in packed mode.
-            activation = in_rows[0] & in_columns
-            self._read_residual(m, now, running, result, issue, conflict, activation, next_bank, last_step)
+            met, next_met, first_met = self._read_residual(
+                m, now, running, result, issue, conflict, (next_in_rows[0], first_in_rows[0]), next_bank, last_step
+            )
         next_row_address = Signal(16)
         m.d.comb += next_row_address.eq(row_address + row_distance)
         distance = Signal(16)
@@ -157,21 +158,33 @@ class StepWalker(wiring.Component):
         def inside(position: Value, size: Value) -> Value:
             return ~position[-1] & (position < size)
 
-        next_result = ((phase == 1) | ((phase == 0) & (now.stride_x == 1))) & Mux(result, results_left != 1, results_left != 0)
+        m.d.comb += next_in_rows.eq(Cat(inside(row, now.height) for row in next_rows))
+
+        next_in_columns, next_result = Signal(), Signal()
+        m.d.comb += [
+            next_in_columns.eq(inside(next_pixel, now.width)),
+            next_result.eq(
+                ~depthwise
+                | ((phase == 1) | ((phase == 0) & (now.stride_x == 1))) & Mux(result, results_left != 1, results_left != 0)
+            ),
+        ]
+        m.d.sync += [conflict.eq(0), priming.eq(0)]
         with m.If(issue):
             m.d.sync += first_step.eq(0)
             with m.If(~last_step):
                 m.d.sync += [
                     steps_left.eq(steps_left - 1),
                     last_step.eq(steps_left == 1),
-                    result.eq(~depthwise | next_result),
+                    result.eq(next_result),
                     address.eq(address + now.x_step),
                     x.eq(x + distance),
                     pixel.eq(next_pixel),
-                    in_columns.eq(inside(next_pixel, now.width)),
+                    in_columns.eq(next_in_columns),
                     phase.eq(Mux(phase == 0, now.stride_x - 1, phase - 1)),
                     results_left.eq(results_left - result),
                 ]
+                if self._residual:
+                    m.d.sync += conflict.eq(met & next_in_columns & next_result)
             with m.Else():
                 m.d.sync += [
                     rows_left.eq(rows_left - 1),
@@ -188,20 +201,27 @@ class StepWalker(wiring.Component):
                     pixel.eq(first_pixel),
                     in_columns.eq(first_in_columns),
                     *(row.eq(following) for row, following in zip(image_rows, next_rows, strict=True)),
-                    in_rows.eq(Cat(inside(row, now.height) for row in next_rows)),
+                    in_rows.eq(next_in_rows),
                 ]
+                if self._packed:
+                    m.d.sync += priming.eq(now.prime & ~last_row)
+                if self._residual:
+                    m.d.sync += conflict.eq(next_met & first_in_columns)
 
         if self._packed:
-            self._keep_vectors(m, now, running, priming, issue, last_step, vector_index)
+            self._keep_vectors(m, running, vector_index)
 
         # The next pass.
         following = self.passes.payload
         aged, quiet = self._spacing(m, following, issue, depthwise)
         position = Signal(signed(14))
+        starts_in_columns = Signal()
         first_rows = [Signal(signed(14), name=f"first_row_{port}") for port in range(self._ports)]
         m.d.comb += [
             position.eq(following.x + following.lead),
             *(row.eq(following.y + port) for port, row in enumerate(first_rows)),
+            first_in_rows.eq(Cat(inside(row, following.height) for row in first_rows)),
+            starts_in_columns.eq(inside(position, following.width)),
         ]
         # Where no step is to end before it, and behind a step; whether that is taken is known last of all. A pass's first
         # step is never its last as far as the next pass is concerned, which it would follow too soon.
@@ -218,7 +238,9 @@ class StepWalker(wiring.Component):
             if self._depthwise:
                 m.d.sync += depthwise.eq(following.mode == Mode.DEPTHWISE)
             if self._packed:
-                m.d.sync += packed.eq(following.mode == Mode.PACKED)
+                m.d.sync += [packed.eq(following.mode == Mode.PACKED), priming.eq(following.prime)]
+            if self._residual:
+                m.d.sync += conflict.eq(first_met & starts_in_columns)
             m.d.sync += [
                 now.eq(following),
                 *(base.eq(following.skip - n * following.group) for n, base in enumerate(bases)),
@@ -237,9 +259,10 @@ class StepWalker(wiring.Component):
                 x.eq(following.x),
                 pixel.eq(position),
                 first_pixel.eq(position),
-                *(signal.eq(inside(position, following.width)) for signal in (in_columns, first_in_columns)),
+                in_columns.eq(starts_in_columns),
+                first_in_columns.eq(starts_in_columns),
                 *(row.eq(first) for row, first in zip(image_rows, first_rows, strict=True)),
-                in_rows.eq(Cat(inside(row, following.height) for row in first_rows)),
+                in_rows.eq(first_in_rows),
             ]
         with m.Elif(issue & last_step & last_row):
             m.d.sync += running.eq(0)
@@ -252,36 +275,34 @@ class StepWalker(wiring.Component):
         close = base[bits:].all()  # from -rows to -1
         return Cat(~base[-1] | (close & C(lows, self._rows).bit_select(base[:bits], 1)) for lows in near)
 
-    def _keep_vectors(self, m, now, running, priming, issue, row_ends, vector_index):
-        """Tell the feeder when a step's vector is a new one, and read one more ahead of a row that starts inside a vector."""
-        row_starts = Signal()  # no step of the output row was issued
-        with m.If(self.passes.ready & self.passes.valid):
-            m.d.sync += row_starts.eq(1)
-        with m.Elif(issue):
-            m.d.sync += row_starts.eq(row_ends)
-        primed = Signal()
+    def _keep_vectors(self, m, running, vector_index):
+        """Tell the feeder when a step's vector is a new one."""
         former = Signal.like(vector_index)
-        m.d.comb += [
-            priming.eq(running & row_starts & now.prime & ~primed),
-            self.step.fresh.eq(vector_index != former),
-        ]
-        m.d.sync += primed.eq(priming)
+        m.d.comb += self.step.fresh.eq(vector_index != former)
         with m.If(running):
             m.d.sync += former.eq(vector_index)
 
-    def _read_residual(self, m, now, running, result, issue, conflict, activation, next_bank, last_step):
-        """The last port reads the residual operand with each result, a cycle ahead if the activation wants the same bank."""
+    def _read_residual(self, m, now, running, result, issue, conflict, inside_first, next_bank, last_step):
+        """The last port reads the residual operand with each result, a cycle ahead if the activation wants the same bank.
+
+        ``inside_first`` are whether the next row of the image and the next pass's first one lie inside it. Returns whether
+        this row's activation lies inside the image, in the bank of the operand, and the same of the next row and of the next
+        pass.
+        """
         port = self.ports[-1]
+        next_inside, first_inside = inside_first
+        following = self.passes.payload
         row_address = Signal(16)
         address = Signal(16)
         res_bank = Signal(range(BANKS))
         next_res_bank = (res_bank + 1)[: len(res_bank)]
-        met = Signal()  # the row's activation and operand are in one bank
+        met, next_met, first_met = Signal(), Signal(), Signal()
         done = Signal()
         wanted = Signal()
         m.d.comb += [
             wanted.eq(running & now.residual & result & ~done),
-            conflict.eq(met & result & ~done & activation),
+            next_met.eq(now.residual & next_inside & (next_bank == next_res_bank)),
+            first_met.eq(following.residual & first_inside & (following.bank == following.res_bank)),
             self.res_en.eq(wanted),
             self.res_sub.eq(address % self._units),
         ]
@@ -299,18 +320,18 @@ class StepWalker(wiring.Component):
                     row_address.eq(row_address + distance),
                     address.eq(row_address + distance),
                     res_bank.eq(next_res_bank),
-                    met.eq(now.residual & (next_bank == next_res_bank)),
+                    met.eq(next_met),
                 ]
             with m.Elif(result):
                 m.d.sync += address.eq(address + now.res_x_step)
         with m.If(self.passes.ready & self.passes.valid):
-            following = self.passes.payload
             m.d.sync += [
                 row_address.eq(following.res_address),
                 address.eq(following.res_address),
                 res_bank.eq(following.res_bank),
-                met.eq(following.residual & (following.bank == following.res_bank)),
+                met.eq(first_met),
             ]
+        return met, next_met, first_met
 
     def _spacing(self, m, following, issue, depthwise):
         """Whether the following pass may start in the next cycle, weights and this cycle's step aside: by the age of the latest

@@ -22,28 +22,30 @@ def missing_tokens(counts, header) -> Value:
 
 
 class TokenCounts(wiring.Component):
-    """Count the ``done`` pulses. ``hold`` stops counting; reset the component to start again at zero. Latency 1
-    cycle."""
+    """Count the ``done`` pulses. ``hold`` stops counting; reset the component to start again at zero. ``counts`` has a
+    latency of 1 cycle; ``coming`` is what it shows in the next cycle."""
 
     done: In(TOKENS)
     hold: In(1)
     counts: Out(COUNTS)
+    coming: Out(COUNTS)
 
     def elaborate(self, platform):
         m = Module()
         for name in COUNTS.members:
-            count = getattr(self.counts, name)
-            with m.If(getattr(self.done, name) & ~self.hold):
-                m.d.sync += count.eq(count + 1)
+            coming = getattr(self.coming, name)
+            m.d.comb += coming.eq(getattr(self.counts, name) + (getattr(self.done, name) & ~self.hold))
+        m.d.sync += self.counts.eq(self.coming)
         return m
 
 
 class TokenGate(wiring.Component):
     """Pass instructions on, each when the counts have reached its ``wait_load``, ``wait_compute`` and ``wait_store``.
 
-    ``shape`` is one of the formats of `isa`. An instruction is kept in a register while it waits, so it goes on in
-    the very cycle that shows the counts, at the earliest one cycle after it came; the next one comes two cycles after it
-    went on, or later. ``waiting`` says which tokens it lacks (zero when there is no instruction), ``busy`` that there is one.
+    ``shape`` is one of the formats of `isa`. ``coming`` are the counts of the next cycle. An instruction is kept in a register
+    while it waits, and what it lacks in another, so it goes on in the very cycle in which the counts suffice, at the earliest one
+    cycle after it came; the next one comes two cycles after it went on, or later. ``waiting`` says which tokens it lacks (zero
+    when there is no instruction), ``busy`` that there is one.
     """
 
     def __init__(self, shape):
@@ -51,7 +53,7 @@ class TokenGate(wiring.Component):
             {
                 "i": In(stream.Signature(shape)),
                 "o": Out(stream.Signature(shape)),
-                "counts": In(COUNTS),
+                "coming": In(COUNTS),
                 "waiting": Out(TOKENS),
                 "busy": Out(1),
             }
@@ -59,10 +61,12 @@ class TokenGate(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        missing = Signal(TOKENS)
+        missing = Signal(TOKENS, reset_less=True)
         instruction = data_register(m, self.o.payload, "instruction")
+        head = Signal.like(instruction, name="head")
+        m.d.sync += missing.eq(missing_tokens(self.coming, head))
         m.d.comb += [
-            missing.eq(missing_tokens(self.counts, self.o.payload)),
+            head.eq(Mux(self.busy, instruction, self.i.payload)),
             self.waiting.eq(Mux(self.busy, missing, 0)),
             self.o.valid.eq(self.busy & ~missing.as_value().any()),
             self.i.ready.eq(~self.busy),

@@ -158,10 +158,10 @@ class WeightEngine(wiring.Component):
         """Walk the streams' structure: every vector gets its kind, plane and end of tile. Returns them, registered.
 
         All counters run down to 0; the queue holds the counts less one. The buffer keeps the FIFO apart from whether a vector is
-        taken, which is known late in a cycle.
+        taken, which is known late in a cycle. A word's error is known late as well: its vector goes into the buffer.
         """
         shape = data.StructLayout({
-            "data": 8 * self._cols, "kind": _Kind, "plane": range(isa.CONSTANT_VECTORS), "last": 1,
+            "data": 8 * self._cols, "kind": _Kind, "plane": range(isa.CONSTANT_VECTORS), "last": 1, "error": 1,
         })  # fmt: skip
         m.submodules.head = buffer = SkidBuffer(shape)
         named, head = buffer.i, buffer.o
@@ -180,8 +180,7 @@ class WeightEngine(wiring.Component):
         step_ends, last_tile, last_group, last_block = (  # the counters that are 0
             Signal(name=f"{counter.name}_is_0") for counter in (step, tile, group, block)
         )
-        failed = Signal()
-        found = naming & vector.valid & vector.p.error
+        failed, reported, ended = Signal(), Signal(), Signal()
         m.d.comb += [
             take.eq(vector.valid & vector.ready),
             tile_ends.eq(step_ends & (kind == _Kind.TILES) & last_tile),
@@ -190,16 +189,16 @@ class WeightEngine(wiring.Component):
             next_last.eq(Mux((kind == _Kind.TILES) & ~last_tile, tile == 1, counts.tiles == 0)),
             self._flush.eq(ends),
             vector.ready.eq(naming & named.ready & ~failed),
-            named.valid.eq(take & ~vector.p.error),
+            named.valid.eq(take),
+            named.p.error.eq(vector.p.error),
             named.p.data.eq(vector.p.data),
             named.p.kind.eq(kind),
             named.p.plane.eq(plane),
             named.p.last.eq(step_ends),
             instructions.ready.eq(~naming | (take & ends)),
         ]
-        m.d.sync += [self.error.eq(found & ~failed), self.done.eq(take & ends & ~vector.p.error)]
-        with m.If(found):
-            m.d.sync += failed.eq(1)
+        m.d.comb += [self.error.eq(failed & ~reported), self.done.eq(ended & ~failed)]
+        m.d.sync += [ended.eq(take & ends), failed.eq(failed | (take & vector.p.error)), reported.eq(failed)]
 
         size = Mux(group_ends, isa.CONSTANT_VECTORS - 1, Mux(next_last, counts.last_rows, counts.rows))
         m.d.comb += [
@@ -243,7 +242,9 @@ class WeightEngine(wiring.Component):
             self.constants.p.data.eq(head.p.data),
             self.constants.p.plane.eq(head.p.plane),
         ]
-        with m.If(head.p.kind == _Kind.TILES):
+        with m.If(head.p.error):
+            m.d.comb += head.ready.eq(1)  # goes nowhere
+        with m.Elif(head.p.kind == _Kind.TILES):
             m.d.comb += [self.tiles.valid.eq(head.valid), head.ready.eq(self.tiles.ready)]
         with m.Elif(head.p.kind == _Kind.CONSTANTS):
             m.d.comb += [self.constants.valid.eq(head.valid), head.ready.eq(self.constants.ready)]

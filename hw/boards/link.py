@@ -90,6 +90,7 @@ class Link(wiring.Component):
         """Frames into free slots; one that is whole and right makes its slot full."""
         slot = Signal(range(SLOTS))
         count = Signal.like(lengths[0])
+        enough = Signal()  # words for a frame
         lost = Signal()
         free = Signal()
         m.d.comb += [
@@ -100,12 +101,12 @@ class Link(wiring.Component):
         ]
         m.d.sync += full.eq(full & ~release)
         with m.If(deframer.word_valid):
-            m.d.sync += count.eq(count + 1)
+            m.d.sync += [count.eq(count + 1), enough.eq(count >= OVERHEAD - 1)]
             with m.If(~free | count[-1]):
                 m.d.sync += lost.eq(1)
         with m.If(deframer.end):
-            m.d.sync += [count.eq(0), lost.eq(0)]
-            with m.If(deframer.good & free & (count >= OVERHEAD)):
+            m.d.sync += [count.eq(0), enough.eq(0), lost.eq(0)]
+            with m.If(deframer.good & free & enough):
                 m.d.sync += [
                     full.eq((full & ~release) | (1 << slot)),
                     lengths[slot].eq(count),

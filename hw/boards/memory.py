@@ -70,6 +70,7 @@ class OnChipMemory(wiring.Component):
         return buffer.o
 
     def _write(self, m, port, word, by_word):
+        """What is written reaches the cells a cycle later, long before it can be read behind its response."""
         axi = self.axi
         address = self._addresses(m, "aw")
         beat_shape = data.StructLayout({"data": self._axi_bits, "strb": self._axi_bits // 8, "last": 1})
@@ -89,15 +90,21 @@ class OnChipMemory(wiring.Component):
             beat.ready.eq(writing & ~by_word & (~axi.bvalid | axi.bready)),
             final.eq(beat.valid & beat.ready & beat.p.last),
             address.ready.eq(~writing | final),
-            port.addr.eq(Cat(place, page)),
-            port.data.eq(beat.p.data),
-            port.en.eq(Mux(beat.valid & beat.ready & ~fault, beat.p.strb, 0)),
+        ]
+        write_address = Signal.like(port.addr, reset_less=True)
+        write_data = Signal.like(port.data, reset_less=True)
+        write_enable = Signal.like(port.en)
+        m.d.comb += [port.addr.eq(write_address), port.data.eq(write_data), port.en.eq(write_enable)]
+        m.d.sync += [
+            write_address.eq(Cat(place, page)),
+            write_data.eq(beat.p.data),
+            write_enable.eq(Mux(beat.valid & beat.ready & ~fault, beat.p.strb, 0)),
         ]
         with m.If(by_word):
-            m.d.comb += [
-                port.addr.eq(word.address[self._low :]),
-                port.data.eq(word.data.replicate(self._axi_bits // 32)),
-                port.en.eq(Mux(self._outside(word.address), 0, 0b1111) << (lane << 2)),
+            m.d.sync += [
+                write_address.eq(word.address[self._low :]),
+                write_data.eq(word.data.replicate(self._axi_bits // 32)),
+                write_enable.eq(Mux(self._outside(word.address), 0, 0b1111) << (lane << 2)),
             ]
         with m.If(beat.valid & beat.ready):
             m.d.sync += place.eq(place + 1)

@@ -39,7 +39,8 @@ _MAP_LUTS = "techmap -map +/lattice/latches_map.v; abc9 -W 600; clean"
 _SYNTHESIZE_ECP5 = f"{_SYNTH_ECP5} begin:map_luts; {_MAP_LUTS}; {_SYNTH_ECP5} map_cells:"
 
 
-# The placer `static`: with the default one wires are a quarter longer at 8x8, and larger arrays do not route.
+# The placer `static`: with the default one wires are a quarter longer at 8x8. The router `router2`, which lets wires be shared at
+# first: the default one, which takes them back one at a time, does not come to an end on what fills the device.
 def _ecp5(name: str, size: str, package: str, speed: int) -> Device:
     return Device(
         name=name,
@@ -47,7 +48,8 @@ def _ecp5(name: str, size: str, package: str, speed: int) -> Device:
         synthesize=_SYNTHESIZE_ECP5,
         place=(
             "nextpnr-ecp5", f"--{size}", "--package", package, "--speed", str(speed), "--json", "{netlist}",
-            "--lpf", "{constraints}", "--lpf-allow-unconstrained", "--placer", "static", "--textcfg", "{routed}",
+            "--lpf", "{constraints}", "--lpf-allow-unconstrained", "--placer", "static", "--router", "router2",
+            "--textcfg", "{routed}",
         ),
         pack=("ecppack", "--compress", "{routed}", "{bitstream}"),
         constraints_suffix=".lpf",

@@ -19,11 +19,13 @@ def test_counts_pulses_and_wraps():
 
     async def testbench(ctx):
         ctx.set(dut.done.load, 1)
+        assert ctx.get(dut.coming) == {"load": 1, "compute": 0, "store": 0}
         await ctx.tick().repeat(3)
         ctx.set(dut.done, {"load": 0, "compute": 1, "store": 1})
         await ctx.tick().repeat(2)
         assert ctx.get(dut.counts) == {"load": 3, "compute": 2, "store": 2}
         ctx.set(dut.hold, 1)
+        assert ctx.get(dut.coming) == {"load": 3, "compute": 2, "store": 2}
         await ctx.tick().repeat(5)
         assert ctx.get(dut.counts) == {"load": 3, "compute": 2, "store": 2}
 
@@ -40,7 +42,7 @@ def test_gate_compares_modulo(name):
     async def testbench(ctx):
         others = {"load", "compute", "store"} - {name}
         for count, wait in pairs:
-            ctx.set(dut.counts, {name: wait} | dict.fromkeys(others, 7))
+            ctx.set(dut.coming, {name: count} | dict.fromkeys(others, 7))
             ctx.set(
                 dut.i.payload,
                 {"opcode": isa.Opcode.LOAD, f"wait_{name}": wait, "offset": wait} | {f"wait_{o}": 7 for o in others},
@@ -49,13 +51,13 @@ def test_gate_compares_modulo(name):
             ctx.set(dut.o.ready, 0)
             await ctx.tick()
             ctx.set(dut.i.valid, 0)
-            ctx.set(dut.counts[name], count)
             assert ctx.get(dut.o.valid) == reached(count, wait)
             assert ctx.get(dut.waiting) == {
                 n: int(n == name and not reached(count, wait)) for n in ("load", "compute", "store")
             }
             assert ctx.get(dut.busy)
-            ctx.set(dut.counts[name], wait)
+            ctx.set(dut.coming[name], wait)
+            await ctx.tick()
             assert ctx.get(dut.o.valid) and ctx.get(dut.o.payload.offset) == wait
             ctx.set(dut.o.ready, 1)
             await ctx.tick()
@@ -81,17 +83,19 @@ def test_gate_keeps_order_behind_random_counts():
 
     async def count(ctx):
         for value in range(61):
-            ctx.set(dut.counts.store, value)
+            ctx.set(dut.coming.store, value)
             await ctx.tick().repeat(rng.randint(1, 6))
 
     async def watch(ctx):
+        stores = 0  # what the counts show now
         while len(counts) < len(waits):
-            *_, valid, ready, payload, stores = await ctx.tick().sample(
-                dut.o.valid, dut.o.ready, dut.o.payload, dut.counts.store
+            *_, valid, ready, payload, coming = await ctx.tick().sample(
+                dut.o.valid, dut.o.ready, dut.o.payload, dut.coming.store
             )
             if valid and ready:
                 assert stores >= payload.wait_store
                 counts.append(stores)
+            stores = coming
 
     async def sink(ctx):
         await take(ctx, dut.o, got, random.Random(3), 0.2)
