@@ -5,7 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from .axi import AXI4LiteSignature, AXI4Signature, ReadChannel, join_channels
-from .compute import ComputeEngine, read_ports
+from .compute import ComputeEngine
 from .controller import Controller, Lifecycle
 from .counters import Category, Counters
 from .isa import COMPUTE, TRANSFER, WEIGHTS
@@ -88,7 +88,7 @@ class Accelerator(wiring.Component):
         # The array and its memory.
         compute = block("compute", ComputeEngine(params))
         scratchpad = block("scratchpad", Scratchpad(
-            words=params.bank_words, vector=params.vector, units=params.units, ports=read_ports(params)
+            words=params.bank_words, vector=params.vector, units=params.units, ports=params.read_ports
         ))  # fmt: skip
         depth = PostProcessor.DEPTH + (params.accumulator_depth if params.parts > 1 else 0)  # behind a queue of sums
         postprocessor = block("postprocessor", PostProcessor(

@@ -10,23 +10,13 @@ from .feeder import Feeder
 from .isa import COMPUTE
 from .params import Parameters
 from .passes import PassWalker
-from .scratchpad import READ_PORTS, Scratchpad, place_layout
+from .scratchpad import Scratchpad, place_layout
 from .skew import Delay
 from .steps import StepWalker
 from .sum_queue import SumQueue
 from .tiles import TileLoader, tile_vector_layout
 
-__all__ = ["ComputeEngine", "pixel_groups", "read_ports"]
-
-
-def pixel_groups(params: Parameters) -> int:
-    """Pixel buses of a column."""
-    return READ_PORTS if params.depthwise else 0
-
-
-def read_ports(params: Parameters) -> int:
-    """Read ports of the scratchpad that the array needs."""
-    return READ_PORTS if params.depthwise or params.packed else 1 + params.residual
+__all__ = ["ComputeEngine"]
 
 
 class ComputeEngine(wiring.Component):
@@ -40,7 +30,7 @@ class ComputeEngine(wiring.Component):
 
     def __init__(self, params: Parameters):
         self._params = params
-        self._ports = read_ports(params)
+        self._ports = params.read_ports
         operand = {"residual_valid": Out(1), "residual": Out(8 * params.cols)} if params.residual else {}
         super().__init__({
             "instructions": In(stream.Signature(COMPUTE)),
@@ -58,7 +48,7 @@ class ComputeEngine(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         params = self._params
-        groups = pixel_groups(params)
+        groups = params.pixel_buses if params.depthwise else 0
         m.submodules.passes = passes = PassWalker(
             rows=params.rows,
             vector=params.vector,

@@ -207,7 +207,7 @@ def _check_depthwise(fields: Fields, params: Parameters) -> None:
     _at_least_one(fields, "group")
     rows, group = fields["rows"], fields["group"]
     _require(fields["last_rows"] == rows, f"last_rows: {fields['last_rows']} is not rows, {rows}, in depthwise mode")
-    ports = BANKS - 1 if fields["residual"] else BANKS
+    ports = min(params.pixel_buses, params.read_ports - fields["residual"])
     _require(rows % group == 0 and rows // group <= ports, f"group: {rows} rows are not 1 to {ports} groups of {group}")
     period = minimum_period(fields)
     _require(fields["period"] >= period, f"period: {fields['period']} is less than {period}")

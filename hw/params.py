@@ -18,7 +18,7 @@ TARGETS = ("generic", "ecp5", "ice40", "gowin")
 """Whose multipliers the hardware is built from; ``generic`` leaves them to the synthesizer."""
 
 _COMPACT = {
-    "rows": 4, "cols": 4, "activation_kib": 64, "accumulator_depth": 128, "axi_bits": 32, "lanes": 4,
+    "rows": 4, "cols": 4, "activation_kib": 64, "accumulator_depth": 128, "axi_bits": 32, "lanes": 4, "pixel_buses": 4,
     "depthwise": True, "packed": False, "residual": False, "pooling": False,
 }  # fmt: skip
 
@@ -34,9 +34,9 @@ class Parameters:
     size of the activation memory in KiB, ``accumulator_depth`` the number of partial sums per column, ``axi_bits`` the width
     of the external memory port, ``weight_fifo_bytes`` the depth of the weight stream. ``lanes`` of the post-processor
     requantize a vector of ``cols`` sums: all at once, or, without ``pooling``, in 2 or 4 ``parts`` after one another.
-    ``depthwise`` adds the pixel buses (depthwise convolutions, pools, stand-alone additions), ``packed`` the gathering of
-    bytes for inputs of few channels, ``residual`` the tables that add a second operand, ``pooling`` the pools behind other
-    layers, in the same pass.
+    ``depthwise`` adds the pixel buses (depthwise convolutions, pools, stand-alone additions), 2 to 4 ``pixel_buses``: as many
+    kernel rows can a pass take. ``packed`` adds the gathering of bytes for inputs of few channels, ``residual`` the tables that
+    add a second operand, ``pooling`` the pools behind other layers, in the same pass.
 
     ``target`` is the device family whose multipliers are used, ``dsp_blocks`` how many multiplier blocks (MULT18X18D,
     SB_MAC16 or MULT18X18) there are for them: the post-processor's lanes and pools come first (not on iCE40), then as many
@@ -54,6 +54,7 @@ class Parameters:
     axi_bits: int = 0
     weight_fifo_bytes: int = 0
     lanes: int = 0
+    pixel_buses: int = BANKS
     depthwise: bool = True
     packed: bool = True
     residual: bool = True
@@ -76,6 +77,7 @@ class Parameters:
         _require("axi_bits", self.axi_bits, (32, 64, 128))
         _require("weight_fifo_bytes", self.weight_fifo_bytes, tuple(1 << n for n in range(10, 16)))
         _require("lanes", self.lanes, (self.cols // 4, self.cols // 2, self.cols))
+        _require("pixel_buses", self.pixel_buses, (BANKS, 3, 2) if self.depthwise else (BANKS,))
         for name in ("depthwise", "packed", "residual", "pooling"):
             _require(name, getattr(self, name), (False, True))
         _require("memory", self.memory, MEMORIES)
@@ -111,6 +113,11 @@ class Parameters:
     def parts(self) -> int:
         """Cycles in which the post-processor takes a vector of sums."""
         return self.cols // self.lanes
+
+    @property
+    def read_ports(self) -> int:
+        """Words of the activation memory that the array reads in a cycle, at most. The last one may be a residual operand."""
+        return max(self.pixel_buses * self.depthwise, BANKS * self.packed, 1 + self.residual)
 
     @property
     def holds_results(self) -> bool:
@@ -172,7 +179,7 @@ class Parameters:
     @property
     def fingerprint(self) -> int:
         """64 bits that tell configurations apart, as far as programs can; readable from the accelerator's registers."""
-        before = {"memory": "axi", "lanes": self.cols}  # what there was before there was a choice
+        before = {"memory": "axi", "lanes": self.cols, "pixel_buses": BANKS}  # what there was before there was a choice
         relevant = {
             name: value for name, value in asdict(self).items() if name not in _ANY_PROGRAM and before.get(name) != value
         }

@@ -1,5 +1,7 @@
 """The processing element: one weight, one product per cycle, one row of a column's sum; its multiplier stands beside it."""
 
+import itertools
+
 from amaranth import *
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
@@ -22,8 +24,8 @@ class ProcessingElement(wiring.Component):
     """``sum_o`` = ``sum_i`` + weight x operand, where the operand of cycle t meets the ``sum_i`` of cycle t + LATENCY - 1.
 
     ``shift`` moves ``weight_i`` into the shadow register and the shadow's old value on to ``weight_o``. ``row_i.swap``
-    makes the shadow the active weight, from the operand that comes with it on. ``pixels`` are the ``groups`` (0, 2
-    or 4) pixel buses of the column; without groups there is neither bus nor multiplexer. ``operand`` and ``active`` go to
+    makes the shadow the active weight, from the operand that comes with it on. ``pixels`` are the ``groups`` (0, or 2
+    to 4) pixel buses of the column; without groups there is neither bus nor multiplexer. ``operand`` and ``active`` go to
     a `Multiplier`, ``product`` comes from it.
     """
 
@@ -72,7 +74,8 @@ class ProcessingElement(wiring.Component):
             # As a tree: a switch over five operands takes three times the logic.
             buses = [*self.pixels]
             for bit in self.row_i.group:
-                buses = [Mux(bit, odd, even) for even, odd in zip(buses[::2], buses[1::2], strict=True)]
+                pairs = itertools.zip_longest(buses[::2], buses[1::2])
+                buses = [even if odd is None else Mux(bit, odd, even) for even, odd in pairs]
             operand = Mux(self.row_i.pixel, buses[0], operand)
         m.d.sync += taken.eq(operand)
         return m

@@ -11,10 +11,7 @@ from amaranth.utils import ceil_log2
 from .data_register import data_register
 from .params import BANKS
 
-__all__ = ["READ_PORTS", "Scratchpad", "place_layout", "write_layout"]
-
-READ_PORTS = 4
-"""Read ports of the array: one per image row of a depthwise group; the last one also reads the residual operand."""
+__all__ = ["Scratchpad", "place_layout", "write_layout"]
 
 
 def place_layout(words: int) -> data.StructLayout:
@@ -38,7 +35,7 @@ class Scratchpad(wiring.Component):
 
     LATENCY = 2
 
-    def __init__(self, *, words: int, vector: int, units: int, ports: int = READ_PORTS):
+    def __init__(self, *, words: int, vector: int, units: int, ports: int = BANKS):
         self._words = words
         self._vector = vector
         self._units = units

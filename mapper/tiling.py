@@ -182,7 +182,7 @@ def _cuts(layer: Layer, params: Parameters, whole: Tiling) -> Iterator[Tiling]:
 def _groups(layer: Layer, params: Parameters) -> Iterator[tuple[int, int]]:
     """Kernel rows and columns that a depthwise pass may take."""
     kernel_y, kernel_x = layer.kernel
-    ports = BANKS - 1 if layer.residual else BANKS
+    ports = min(params.pixel_buses, params.read_ports - bool(layer.residual))
     for group in _segments(kernel_x, min(params.rows, MOST_SEGMENT)):
         if layer.dilation[1] > 1 and group > 1:
             continue

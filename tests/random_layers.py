@@ -39,10 +39,12 @@ CONFIGURATIONS = (
     Parameters(rows=16, cols=8, weight_fifo_bytes=1024, axi_bits=32),
     Parameters(rows=16, cols=16),
     Parameters(rows=8, cols=8, lanes=4, pooling=False, axi_bits=32),
-    Parameters(rows=8, cols=16, lanes=4, pooling=False, accumulator_depth=64),
-    Parameters(rows=16, cols=4, lanes=2, pooling=False, accumulator_depth=256),
+    Parameters(rows=8, cols=16, lanes=4, pixel_buses=2, pooling=False, accumulator_depth=64),
+    Parameters(rows=16, cols=4, lanes=2, pixel_buses=3, pooling=False, accumulator_depth=256),
 )
-NAMED = {_name(params): params for params in CONFIGURATIONS} | {"icebreaker": find_preset("icebreaker").params}
+NAMED = {_name(params): params for params in CONFIGURATIONS} | {
+    board: find_preset(board).params for board in ("icebreaker", "orangecrab-25f")
+}
 MAC_CYCLES = 60_000
 """A layer's MACs over the array's: images shrink until they are within it, so that a run takes seconds."""
 

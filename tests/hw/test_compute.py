@@ -11,10 +11,10 @@ import pytest
 from amaranth import *
 from amaranth.lib import wiring
 from amaranth.sim import Simulator
-from tilewright.hw.compute import ComputeEngine, read_ports
+from tilewright.hw.compute import ComputeEngine
 from tilewright.hw.isa import COMPUTE, Combine, Mode, Opcode
-from tilewright.hw.params import Parameters
-from tilewright.hw.scratchpad import READ_PORTS, Scratchpad
+from tilewright.hw.params import BANKS, Parameters
+from tilewright.hw.scratchpad import Scratchpad
 
 
 class ComputeAndMemory(wiring.Component):
@@ -24,7 +24,7 @@ class ComputeAndMemory(wiring.Component):
         super().__init__({})
         self.engine = ComputeEngine(params)
         self.scratchpad = Scratchpad(
-            words=params.bank_words, vector=params.vector, units=params.units, ports=read_ports(params)
+            words=params.bank_words, vector=params.vector, units=params.units, ports=params.read_ports
         )
 
     def elaborate(self, platform):
@@ -127,7 +127,7 @@ class Case:
                         self.tiles += [tap[k : k + params.rows] for k in range(0, self.depth, params.rows)]
             case Mode.DEPTHWISE:
                 group = min(self.kw, params.rows)
-                groups = min(READ_PORTS, params.rows // group, self.kh)
+                groups = min(params.pixel_buses, params.rows // group, self.kh)
                 taps_y, taps_x = -(-self.kh // groups), -(-self.kw // group)
                 reach = (self.out_cols - 1) * self.sx
                 period = reach + 1
@@ -151,7 +151,7 @@ class Case:
                 taps_x = -(-self.kw // segment)
                 group = segment * self.depth
                 taps = self.kh * group
-                rows = next(n for n in range(params.rows, 0, -1) if _kernel_rows(taps, n, group) <= READ_PORTS)
+                rows = next(n for n in range(params.rows, 0, -1) if _kernel_rows(taps, n, group) <= BANKS)
                 taps_y = -(-taps // rows)
                 last = taps - (taps_y - 1) * rows if taps_x == 1 else rows
                 fields |= dict(

@@ -5,6 +5,7 @@ import random
 import pytest
 from amaranth import *
 from amaranth.lib import wiring
+from amaranth.utils import ceil_log2
 from tilewright.hw.multiplier import Multiplier
 from tilewright.hw.pe import ProcessingElement
 
@@ -32,12 +33,13 @@ class WithMultiplier(wiring.Component):
         return m
 
 
-@pytest.mark.parametrize("groups", [0, 4])
+@pytest.mark.parametrize("groups", [0, 2, 3, 4])
 def test_sums_weights_and_swaps(groups: int) -> None:
     rng = random.Random(groups)
     dut = ProcessingElement(groups=groups, sum_width=18)
     assert ("pixels" in dut.signature.members) == (groups > 0)
-    assert len(dut.row_i.as_value()) == (12 if groups else 9)  # the choice of an operand, only where there is one
+    choice = 1 + ceil_log2(groups) if groups else 0  # of an operand, only where there is one
+    assert len(dut.row_i.as_value()) == 9 + choice
     shadow = active = 0
     products: list[int] = []  # of the operand that entered in cycle n
 
