@@ -73,6 +73,14 @@ def test_the_verifier_knows_depthwise_mode(fields: dict[str, Any], message: str)
         verify_program(change(example(depthwise=True), 2, **fields))
 
 
+def test_the_verifier_counts_pixel_buses() -> None:
+    program = example(depthwise=True)
+    verify_program(program)
+    fewer = dataclasses.replace(program.params, pixel_buses=2)
+    with pytest.raises(ProgramError, match=r"^instruction 2 \(COMPUTE\): group: 3 rows are not 1 to 2 groups of 1"):
+        verify_program(dataclasses.replace(change(program, 2, group=1), params=fewer))
+
+
 def test_the_verifier_bounds_a_single_pass_with_fewer_lanes() -> None:
     """Its results wait in a queue of the accumulator's depth; with all lanes they wait nowhere, and something else is wrong."""
     program = change(example(), 2, taps_y=1, taps_x=1, channels=1, out_rows=200)

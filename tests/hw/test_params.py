@@ -17,6 +17,8 @@ EIGHT = parse_array("8x8")
         ({"dsp_blocks": 3}, "dsp_blocks: 3 with target generic, which has none"),
         ({"target": "ecp5", "dsp_blocks": 31}, "dsp_blocks: 31 is less than the 33 that 8 lanes and pools take"),
         ({"lanes": 3}, "lanes: 3 is not one of 2, 4, 8"),
+        ({"pixel_buses": 5}, "pixel_buses: 5 is not one of 4, 3, 2"),
+        ({"pixel_buses": 2, "depthwise": False}, "pixel_buses: 2 is not one of 4"),
         ({"lanes": 4}, "pooling: needs a lane for each column, not 4 lanes for 8 columns"),
         (
             {"target": "ecp5", "dsp_blocks": 15, "lanes": 4, "pooling": False},
@@ -35,12 +37,15 @@ def test_the_fingerprint_tells_programs_apart() -> None:
     """A program runs on the same array whatever its multipliers are made of."""
     assert replace(EIGHT, target="ecp5", dsp_blocks=96).fingerprint == EIGHT.fingerprint
     bare = replace(EIGHT, pooling=False)
-    others = [replace(EIGHT, activation_kib=64), bare, replace(bare, lanes=4), parse_array("8x16"), parse_array("16x8")]
-    assert len({EIGHT.fingerprint, *(params.fingerprint for params in others)}) == 6
+    others = [
+        replace(EIGHT, activation_kib=64), replace(EIGHT, pixel_buses=3), bare, replace(bare, lanes=4), parse_array("8x16"),
+        parse_array("16x8"),
+    ]  # fmt: skip
+    assert len({EIGHT.fingerprint, *(params.fingerprint for params in others)}) == 7
 
 
 def test_later_parameters_changed_no_fingerprint() -> None:
-    """Programs from before there was a choice of memories and lanes still run."""
+    """Programs from before there was a choice of memories, lanes and pixel buses still run."""
     assert parse_array("4x4").fingerprint == 0xF94D07329926F795
     assert EIGHT.fingerprint == 0x0A956DD997AF6C22
     settings = {"activation_kib": 64, "accumulator_depth": 128, "packed": False, "residual": False, "pooling": False}
@@ -50,6 +55,20 @@ def test_later_parameters_changed_no_fingerprint() -> None:
     assert compact.fingerprint != common.fingerprint
     with pytest.raises(ValueError, match="packed: True with memory spram"):
         replace(compact, packed=True)
+
+
+@pytest.mark.parametrize(
+    ("settings", "ports"),
+    [
+        ({}, 4),
+        ({"packed": False, "pixel_buses": 2}, 2),
+        ({"packed": True, "pixel_buses": 2}, 4),
+        ({"packed": False, "depthwise": False}, 2),
+        ({"packed": False, "depthwise": False, "residual": False}, 1),
+    ],
+)
+def test_read_ports(settings: dict, ports: int) -> None:
+    assert replace(EIGHT, **settings).read_ports == ports
 
 
 def test_json() -> None:
