@@ -18,7 +18,11 @@ __all__ = ["Design", "Step", "Synthesis", "SynthesisError", "synthesize"]
 Step = Callable[[str], None]
 """Told what happens now."""
 
-_STAGES = {"Packing": "packing", "Creating initial": "placing", "Routing": "routing", "Router1": "routing", "Router2": "routing"}
+_STAGES = {
+    "Packing": "packing", "Creating initial": "placing", "steplen=": "placing", "at iteration": "placing", "Routing": "routing",
+    "overused=": "routing", " | ": "routing", "Router1": "routing", "Router2": "routing",
+}  # fmt: skip
+"""What the last of these in the end of nextpnr's output says."""
 
 
 class SynthesisError(RuntimeError):
@@ -128,7 +132,7 @@ def _last_error(output: str) -> str:
 def _progress(jobs: Sequence[Job], seeds: Sequence[int]) -> str:
     states = []
     for job, seed in zip(jobs, seeds, strict=True):
-        output = job.output if (job.folder / job.log).is_file() else ""
+        output = job.output_end if (job.folder / job.log).is_file() else ""
         found = [(output.rfind(mark), stage) for mark, stage in _STAGES.items() if mark in output]
         states.append(f"seed {seed} {max(found)[1] if found else 'waiting'}")
     return f"place and route: {', '.join(states)}"

@@ -13,6 +13,9 @@ __all__ = ["Job", "run_jobs"]
 _POLL = 0.1
 """Seconds between two looks at the children."""
 
+_END = 4096
+"""Bytes of an output's end."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
@@ -26,6 +29,13 @@ class Job:
     def output(self) -> str:
         """What it printed so far."""
         return (self.folder / self.log).read_text(errors="replace")
+
+    @property
+    def output_end(self) -> str:
+        """The last few lines of that."""
+        with (self.folder / self.log).open("rb") as log:
+            log.seek(max(0, log.seek(0, os.SEEK_END) - _END))
+            return log.read().decode(errors="replace")
 
 
 def run_jobs(
