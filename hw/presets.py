@@ -35,12 +35,12 @@ PRESETS = {
     for preset in (
         # Fewer multiplier blocks than there are, and less activation memory: what is far apart is slow, and hard to route.
         _preset(
-            "ulx3s-85f", "ulx3s-85f", "LFE5U-85F-6BG381C", 45, 128, "16x16", target="ecp5", dsp_blocks=125,
-            activation_kib=32, lanes=8, pixel_buses=3, pooling=False,
+            "ulx3s-85f", "ulx3s-85f", "LFE5U-85F-6BG381C", 40, 128, "16x16", target="ecp5", dsp_blocks=109,
+            activation_kib=32, lanes=8, pixel_buses=3, packed=False, pooling=False,
         ),
         _preset(
-            "ulx3s-85f-fast", "ulx3s-85f", "LFE5U-85F-6BG381C", 50, 128, "16x8", target="ecp5", dsp_blocks=144,
-            activation_kib=32, lanes=4, pixel_buses=3, pooling=False,
+            "ulx3s-85f-fast", "ulx3s-85f", "LFE5U-85F-6BG381C", 45, 128, "16x8", target="ecp5", dsp_blocks=144,
+            activation_kib=32, lanes=4, pixel_buses=3, packed=False, pooling=False,
         ),
         _preset(
             "ulx3s-25f", "ulx3s-25f", "LFE5U-25F-6BG381C", 60, 40, "4x4", target="ecp5", dsp_blocks=28, activation_kib=32
@@ -49,12 +49,12 @@ PRESETS = {
             "ulx3s-85f-8x8", "ulx3s-85f", "LFE5U-85F-6BG381C", 60, 128, "8x8", target="ecp5", dsp_blocks=97, activation_kib=32
         ),
         _preset(
-            "orangecrab-25f", "orangecrab-25f", "LFE5U-25F-8MG285C", 60, 32, "8x8", target="ecp5", dsp_blocks=28,
-            activation_kib=32, accumulator_depth=256, axi_bits=32, weight_fifo_bytes=1024, lanes=2, pixel_buses=2,
-            packed=False, residual=False, pooling=False,
+            "orangecrab-25f", "orangecrab-25f", "LFE5U-25F-8MG285C", 60, 32, "8x4", target="ecp5", dsp_blocks=28,
+            activation_kib=32, accumulator_depth=256, axi_bits=32, weight_fifo_bytes=1024, pixel_buses=2, packed=False,
+            pooling=False,
         ),
         _preset(
-            "tang-primer-20k", "tang-primer-20k", "GW2A-LV18PG256C8/I7", 40, 32, "8x4", target="gowin", dsp_blocks=48,
+            "tang-primer-20k", "tang-primer-20k", "GW2A-LV18PG256C8/I7", 40, 32, "4x4", target="gowin", dsp_blocks=48,
             activation_kib=32, accumulator_depth=256, axi_bits=32, weight_fifo_bytes=1024, pixel_buses=2, packed=False,
             residual=False, pooling=False,
         ),
