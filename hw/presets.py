@@ -50,8 +50,8 @@ PRESETS = {
         ),
         _preset(
             "orangecrab-25f", "orangecrab-25f", "LFE5U-25F-8MG285C", 60, 32, "8x4", target="ecp5", dsp_blocks=28,
-            activation_kib=32, accumulator_depth=256, axi_bits=32, weight_fifo_bytes=1024, pixel_buses=2, packed=False,
-            pooling=False,
+            activation_kib=32, accumulator_depth=256, axi_bits=32, weight_fifo_bytes=1024, lanes=2, pixel_buses=2,
+            packed=False, residual=False, pooling=False,
         ),
         _preset(
             "tang-primer-20k", "tang-primer-20k", "GW2A-LV18PG256C8/I7", 40, 32, "4x4", target="gowin", dsp_blocks=48,

@@ -20,7 +20,7 @@ Step = Callable[[str], None]
 
 _STAGES = {
     "Packing": "packing", "Creating initial": "placing", "steplen=": "placing", "at iteration": "placing", "Routing": "routing",
-    "overused=": "routing", " | ": "routing", "Router1": "routing", "Router2": "routing",
+    "overused=": "routing", " | ": "routing", "Router1": "routing", "Router2": "routing", "Program finished": "done",
 }  # fmt: skip
 """What the last of these in the end of nextpnr's output says."""
 

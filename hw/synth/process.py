@@ -13,8 +13,8 @@ __all__ = ["Job", "run_jobs"]
 _POLL = 0.1
 """Seconds between two looks at the children."""
 
-_END = 4096
-"""Bytes of an output's end."""
+_END = 1 << 16
+"""Bytes of an output's end: more than the timing report at the end of nextpnr's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +32,7 @@ class Job:
 
     @property
     def output_end(self) -> str:
-        """The last few lines of that."""
+        """The end of that."""
         with (self.folder / self.log).open("rb") as log:
             log.seek(max(0, log.seek(0, os.SEEK_END) - _END))
             return log.read().decode(errors="replace")

@@ -52,5 +52,5 @@ def _version(name: str, executable: str) -> str:
     words = (answer.stdout + answer.stderr).strip().splitlines()
     if answer.returncode or not words:
         raise ToolMissingError(f"{executable} does not run: exit status {answer.returncode}")
-    found = re.search(r"\d[\w.+-]*", words[-1])
+    found = re.search(r"\d+\.\d[\w.+-]*", words[-1])  # not the digits of a tool's own name
     return found[0] if found else words[-1]

@@ -70,7 +70,8 @@ def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     def put(**scripts: str) -> Path:
         for name, script in scripts.items():
             path = folder / name.replace("_", "-")
-            path.write_text(f'#!/bin/sh\nif [ "$1" = --version ]; then echo "the tool 1.2.3"; exit; fi\n{script}\n')
+            version = 'echo "$0 -- Place and Route (Version tool-1.2.3)"'  # as nextpnr says it
+            path.write_text(f'#!/bin/sh\nif [ "$1" = --version ]; then {version}; exit; fi\n{script}\n')
             path.chmod(0o755)
         return folder
 
