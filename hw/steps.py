@@ -75,12 +75,12 @@ class StepWalker(wiring.Component):
         in_columns = Signal()
         first_in_columns = Signal()
         in_rows, next_in_rows, first_in_rows = (Signal(self._ports, name=f"{n}in_rows") for n in ("", "next_", "first_"))
-        depthwise = Signal() if self._depthwise else C(0)
-        packed = Signal() if self._packed else C(0)
+        depthwise = Signal(name="depthwise") if self._depthwise else C(0)
+        packed = Signal(name="packed") if self._packed else C(0)
 
         # This step. What holds it up for a cycle is known before it, too: far more depends on whether it is issued.
-        conflict = Signal()
-        priming = Signal()
+        conflict = Signal(name="conflict") if self._residual else C(0)
+        priming = Signal(name="priming") if self._packed else C(0)
         issue = Signal()
         m.d.comb += issue.eq(running & ~conflict & ~priming)
         reads = Signal(self._ports)
@@ -168,7 +168,7 @@ class StepWalker(wiring.Component):
                 | ((phase == 1) | ((phase == 0) & (now.stride_x == 1))) & Mux(result, results_left != 1, results_left != 0)
             ),
         ]
-        m.d.sync += [conflict.eq(0), priming.eq(0)]
+        m.d.sync += [flag.eq(0) for flag, built in ((conflict, self._residual), (priming, self._packed)) if built]
         with m.If(issue):
             m.d.sync += first_step.eq(0)
             with m.If(~last_step):

@@ -14,7 +14,7 @@ LEAST = Parameters(rows=4, cols=4, depthwise=False, packed=False, residual=False
 # Names that only a feature brings to the compute engine.
 FEATURES = {
     "depthwise": (r"pixel_ring_\d", r"pixel_skew_\d", r"\w*pixels\w*", "quiet", "gap_said", "former_group"),
-    "packed": (r"window_\d", r"turned_\d_\d", r"gathered_\d", r"kept_\d", r"former_\d", "primed", "priming"),
+    "packed": (r"window_\d", r"turned_\d_\d", r"gathered_\d", r"kept_\d", r"former_\d", "priming"),
     "residual": ("conflict", "res_bank", r"residual_delay\w*"),
 }
 ROW_BITS = {True: 12, False: 9}  # datum, swap, and with pixel buses the select
