@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,10 @@ _STAGES = {
     "overused=": "routing", " | ": "routing", "Router1": "routing", "Router2": "routing", "Program finished": "done",
 }  # fmt: skip
 """What the last of these in the end of nextpnr's output says."""
+
+
+_ROUNDS = 30
+"""Rounds of the router without fewer wires used twice after which it is given up."""
 
 
 class SynthesisError(RuntimeError):
@@ -72,7 +77,13 @@ def synthesize(design: Design, device: Device, *, seeds: Sequence[int], step: St
 
         jobs = [_place_job(design, device, tools, folder, seed) for seed in seeds]
         outputs = [(f"report{seed}.json", f"routed{seed}") for seed in seeds]
-        _run(jobs, *outputs, step=lambda: step(_progress(jobs, seeds)))
+
+        def tick() -> None:
+            step(_progress(jobs, seeds))
+            for job, seed in zip(jobs, seeds, strict=True):
+                _refuse_stall(job, seed)
+
+        _run(jobs, *outputs, step=tick)
         places = [read_place(seed, (folder / f"report{seed}.json").read_text(), job.output, device)
                   for seed, job in zip(seeds, jobs, strict=True)]  # fmt: skip
         places.sort(key=lambda place: (-place.margin, place.seed))
@@ -113,6 +124,16 @@ def _run(jobs: Sequence[Job], *outputs: Sequence[str], step: Callable[[], None] 
                 raise SynthesisError(f"{tool} ended without its output {file}")
 
 
+def _refuse_stall(job: Job, seed: int) -> None:
+    """Raise `SynthesisError` if nextpnr's router goes on without getting on: it would do so for ever."""
+    overused = [int(count) for count in re.findall(r" overused=(\d+)", job.output_end)]
+    if overused and len(overused) - 1 - overused.index(min(overused)) >= _ROUNDS:
+        raise SynthesisError(
+            f"seed {seed} does not route: {min(overused):,} wires are used twice, at best, and {_ROUNDS} more rounds made it no "
+            "fewer; try other seeds, or fewer features, lanes, pixel buses, multiplier blocks or less memory"
+        )
+
+
 def _finish_netlist(path: Path, array: str, device: Device) -> int:
     """Make the netlist ready for place and route; returns the lookup tables of ``array``."""
     try:
@@ -132,7 +153,7 @@ def _last_error(output: str) -> str:
 def _progress(jobs: Sequence[Job], seeds: Sequence[int]) -> str:
     states = []
     for job, seed in zip(jobs, seeds, strict=True):
-        output = job.output_end if (job.folder / job.log).is_file() else ""
+        output = job.output_end
         found = [(output.rfind(mark), stage) for mark, stage in _STAGES.items() if mark in output]
         states.append(f"seed {seed} {max(found)[1] if found else 'waiting'}")
     return f"place and route: {', '.join(states)}"

@@ -32,7 +32,9 @@ class Job:
 
     @property
     def output_end(self) -> str:
-        """The end of that."""
+        """The end of that; nothing before it starts."""
+        if not (self.folder / self.log).is_file():
+            return ""
         with (self.folder / self.log).open("rb") as log:
             log.seek(max(0, log.seek(0, os.SEEK_END) - _END))
             return log.read().decode(errors="replace")

@@ -94,6 +94,16 @@ def test_the_best_seed_counts(tools) -> None:
     }  # fmt: skip
 
 
+def test_a_router_that_does_not_get_on_is_given_up(tools) -> None:
+    """Also while another seed is on its way; and not while it does get on."""
+    rounds = "for n in 90 80 $(seq 85 115); do echo \"Info: iter=1 wires=9 overused=$n overuse=$n archfail=NA\"; done\n"
+    tools(nextpnr_ecp5=rounds + "sleep 60")
+    with pytest.raises(SynthesisError, match=r"^seed 1 does not route: 80 wires are used twice, at best, and 30 more rounds"):
+        synthesize(DESIGN, ECP5, seeds=(1, 2))
+    tools(nextpnr_ecp5=rounds.replace("80 $(seq 85 115)", "$(seq 105 -1 1) 0") + NEXTPNR)
+    assert synthesize(DESIGN, ECP5, seeds=(2,)).bitstream == b"seed 2\n"
+
+
 def test_cells_of_ice40_have_a_table_and_a_register(tools) -> None:
     log = """\
 echo "Info:     1660 LCs used as LUT4 only"
