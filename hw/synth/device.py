@@ -39,16 +39,16 @@ _MAP_LUTS = "techmap -map +/lattice/latches_map.v; abc9 -W 600; clean"
 _SYNTHESIZE_ECP5 = f"{_SYNTH_ECP5} begin:map_luts; {_MAP_LUTS}; {_SYNTH_ECP5} map_cells:"
 
 
-# The placer `static`: with the default one wires are a quarter longer at 8x8. The router `router2`, which lets wires be shared at
-# first: the default one, which takes them back one at a time, does not come to an end on what fills the device.
-def _ecp5(name: str, size: str, package: str, speed: int) -> Device:
+# The placer `static`: with the default one wires are a quarter longer at 8x8. Of the routers, `router2` lets wires be shared at
+# first, `router1` takes them back one at a time: each comes to an end where the other does not (docs/synthesis.md).
+def _ecp5(name: str, size: str, package: str, speed: int, router: str) -> Device:
     return Device(
         name=name,
         family="ecp5",
         synthesize=_SYNTHESIZE_ECP5,
         place=(
             "nextpnr-ecp5", f"--{size}", "--package", package, "--speed", str(speed), "--json", "{netlist}",
-            "--lpf", "{constraints}", "--lpf-allow-unconstrained", "--placer", "static", "--router", "router2",
+            "--lpf", "{constraints}", "--lpf-allow-unconstrained", "--placer", "static", "--router", router,
             "--textcfg", "{routed}",
         ),
         pack=("ecppack", "--compress", "{routed}", "{bitstream}"),
@@ -63,9 +63,9 @@ def _ecp5(name: str, size: str, package: str, speed: int) -> Device:
 DEVICES = {
     device.name: device
     for device in (
-        _ecp5("LFE5U-85F-6BG381C", "85k", "CABGA381", 6),
-        _ecp5("LFE5U-25F-6BG381C", "25k", "CABGA381", 6),
-        _ecp5("LFE5U-25F-8MG285C", "25k", "CSFBGA285", 8),
+        _ecp5("LFE5U-85F-6BG381C", "85k", "CABGA381", 6, "router2"),
+        _ecp5("LFE5U-25F-6BG381C", "25k", "CABGA381", 6, "router1"),
+        _ecp5("LFE5U-25F-8MG285C", "25k", "CSFBGA285", 8, "router2"),
         Device(
             name="iCE40UP5K-SG48",
             family="ice40",
