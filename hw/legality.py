@@ -207,8 +207,8 @@ def _check_depthwise(fields: Fields, params: Parameters) -> None:
     _at_least_one(fields, "group")
     rows, group = fields["rows"], fields["group"]
     _require(fields["last_rows"] == rows, f"last_rows: {fields['last_rows']} is not rows, {rows}, in depthwise mode")
-    ports = min(params.pixel_buses, params.read_ports - fields["residual"])
-    _require(rows % group == 0 and rows // group <= ports, f"group: {rows} rows are not 1 to {ports} groups of {group}")
+    most = params.kernel_rows(bool(fields["residual"]))
+    _require(rows % group == 0 and rows // group <= most, f"group: {rows} rows are not 1 to {most} groups of {group}")
     period = minimum_period(fields)
     _require(fields["period"] >= period, f"period: {fields['period']} is less than {period}")
     _require(fields["x"] >= -15, f"x: lead of {-fields['x']} is more than 15")

@@ -119,6 +119,10 @@ class Parameters:
         """Words of the activation memory that the array reads in a cycle, at most. The last one may be a residual operand."""
         return max(self.pixel_buses * self.depthwise, BANKS * self.packed, 1 + self.residual)
 
+    def kernel_rows(self, residual: bool) -> int:
+        """Kernel rows that a depthwise pass can take, with a residual operand or without."""
+        return min(self.pixel_buses, self.read_ports - residual)
+
     @property
     def holds_results(self) -> bool:
         """Whether a block's results wait on chip, so that ``accumulator_depth`` bounds those of a single pass, too."""

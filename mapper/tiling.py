@@ -182,11 +182,11 @@ def _cuts(layer: Layer, params: Parameters, whole: Tiling) -> Iterator[Tiling]:
 def _groups(layer: Layer, params: Parameters) -> Iterator[tuple[int, int]]:
     """Kernel rows and columns that a depthwise pass may take."""
     kernel_y, kernel_x = layer.kernel
-    ports = min(params.pixel_buses, params.read_ports - bool(layer.residual))
+    kernel_rows = params.kernel_rows(bool(layer.residual))
     for group in _segments(kernel_x, min(params.rows, MOST_SEGMENT)):
         if layer.dilation[1] > 1 and group > 1:
             continue
-        most = 1 if layer.dilation[0] > 1 else min(ports, params.rows // group, kernel_y)
+        most = 1 if layer.dilation[0] > 1 else min(kernel_rows, params.rows // group, kernel_y)
         for rows in range(1, most + 1):
             if rows == -(-kernel_y // -(-kernel_y // rows)):
                 yield rows, group

@@ -39,7 +39,7 @@ _MAP_LUTS = "techmap -map +/lattice/latches_map.v; abc9 -W 600; clean"
 _SYNTHESIZE_ECP5 = f"{_SYNTH_ECP5} begin:map_luts; {_MAP_LUTS}; {_SYNTH_ECP5} map_cells:"
 
 
-# The placer `static`: with the default one wires are a quarter longer at 8x8. Of the routers, `router2` lets wires be shared at
+# The placer `static`: with the default one wires are two thirds longer at 8x8. Of the routers, `router2` lets wires be shared at
 # first, `router1` takes them back one at a time: each comes to an end where the other does not (docs/synthesis.md).
 def _ecp5(name: str, size: str, package: str, speed: int, router: str) -> Device:
     return Device(
