@@ -76,10 +76,10 @@ class Accelerator(wiring.Component):
 
         gates = {}
         formats = {"load": TRANSFER, "weights": WEIGHTS, "compute": COMPUTE, "store": TRANSFER}
-        queues = (controller.loads, controller.weights, controller.computes, controller.stores)
-        for (name, layout), queue in zip(formats.items(), queues, strict=True):
+        instructions = (controller.loads, controller.weights, controller.computes, controller.stores)
+        for (name, layout), offered in zip(formats.items(), instructions, strict=True):
             gates[name] = gate = block(f"{name}_gate", TokenGate(layout))
-            connect(m, queue, gate.i)
+            connect(m, offered, gate.i)
             m.d.comb += [gate.coming.eq(counts.coming), controller.waiting[name].eq(gate.waiting)]
         for name, engine in (("load", load), ("weights", weights), ("store", store)):
             connect(m, gates[name].o, engine.instructions)

@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from . import isa
 from .axi import ReadClientSignature
-from .stream_fifo import StreamFIFO, StreamPair
+from .stream_fifo import StreamFIFO
 from .tokens import COUNTS, TOKENS, missing_tokens
 
 __all__ = ["DETAIL", "ENGINES", "FAULTS", "WAITING", "Controller", "Fetcher", "Lifecycle"]
@@ -25,7 +25,7 @@ DETAIL = data.StructLayout({
     "busy": ENGINES,  # the engine has instructions that are not finished
     "waiting": WAITING,  # the tokens that its next instruction lacks
     "end": TOKENS,  # the tokens that END lacks
-    "full": ENGINES,  # the queue into which the controller cannot put its instruction
+    "full": ENGINES,  # the engine that cannot take the controller's instruction yet
 })  # fmt: skip
 """ERROR_DETAIL: the state at the moment of the error."""
 
@@ -108,8 +108,7 @@ class Fetcher(wiring.Component):
 class Controller(wiring.Component):
     """Run a program from ``start`` to END. Reset it (with all engines) before each run: `Lifecycle`.
 
-    ``loads``, ``weights``, ``computes``, ``stores`` are the engines' queues, of two. ``finished``
-    pulses when an engine finishes an instruction, ``idle`` says that it has nothing left. ``busy`` from the cycle
+    ``loads``, ``weights``, ``computes``, ``stores`` go to the engines' gates. ``finished`` pulses when an engine finishes an instruction, ``idle`` says that it has nothing left. ``busy`` from the cycle
     after ``start`` to END's completion, ``done`` after it. An error raises ``halt`` one cycle later, for good, with
     ``error``, ``error_pc`` (the instruction's number; of a watchdog, that of the next to dispatch) and
     ``error_detail`` as of then. A bus error's number is that of the engine's oldest unfinished instruction.
@@ -153,6 +152,7 @@ class Controller(wiring.Component):
         m.submodules.fetcher = fetcher = Fetcher(self._axi_bytes)
         wiring.connect(m, wiring.flipped(self.read), fetcher.read)
         queues = dict(zip(ENGINES.members, (self.loads, self.weights, self.computes, self.stores), strict=True))
+        offer = Signal(ENGINES)
         ready = Signal(ENGINES)
         dispatch = Signal(ENGINES)
         pending = Signal(ENGINES)
@@ -163,17 +163,12 @@ class Controller(wiring.Component):
         for name, output in queues.items():
             view = data.View(isa.FORMATS[_OPCODES[name]], word)
             kept = [field for field, _ in view.shape() if field not in ("opcode", "reserved", "unused")]
-            layout = data.StructLayout({field: view.shape()[field].shape for field in kept})
-            m.submodules[f"{name}_queue"] = queue = StreamPair(layout)
             m.submodules[f"{name}_numbers"] = numbers[name] = fifo.SyncFIFO(width=_NUMBER_BITS, depth=_NUMBERS)
             m.d.comb += [
-                *(queue.i.p[field].eq(view[field]) for field in kept),
-                *(output.p[field].eq(queue.o.p[field]) for field in kept),
+                *(output.p[field].eq(view[field]) for field in kept),
                 output.p.opcode.eq(_OPCODES[name]),
-                output.valid.eq(queue.o.valid),
-                queue.o.ready.eq(output.ready),
-                queue.i.valid.eq(dispatch[name]),
-                ready[name].eq(queue.i.ready & ~crowded[name]),
+                output.valid.eq(offer[name] & ~crowded[name]),
+                ready[name].eq(output.ready & ~crowded[name]),
                 numbers[name].w_data.eq(number),
                 numbers[name].w_en.eq(dispatch[name]),
                 numbers[name].r_en.eq(self.finished[name]),
@@ -226,9 +221,13 @@ class Controller(wiring.Component):
                 with m.If(sound & is_end):
                     m.next = "END"
                 with m.Elif(sound):
-                    m.d.comb += detail.full.eq(target.as_value() & ~ready.as_value())
-                    with m.If(~detail.full.as_value().any() & ~self.halt):
-                        m.d.comb += [dispatch.eq(target), fetcher.instructions.ready.eq(1)]
+                    m.d.comb += [
+                        offer.eq(target.as_value() & ~self.halt.replicate(len(target.as_value()))),
+                        detail.full.eq(target.as_value() & ~ready.as_value()),
+                        dispatch.eq(offer.as_value() & ready.as_value()),
+                    ]
+                    with m.If(dispatch.as_value().any()):
+                        m.d.comb += fetcher.instructions.ready.eq(1)
                         m.d.sync += number.eq(number + 1)
                         m.next = "CHECK"
             with m.State("END"):

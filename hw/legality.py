@@ -29,8 +29,8 @@ __all__ = [
 STREAM_ALIGNMENT = 16
 """A WEIGHTS stream starts at a multiple of this many bytes; the base registers are multiples of it too."""
 
-WEIGHTS_BETWEEN = 3
-"""Most WEIGHTS instructions between another one and a COMPUTE that takes its tiles: as many as wait in a queue and its gate."""
+WEIGHTS_BETWEEN = 1
+"""Most WEIGHTS instructions between another one and a COMPUTE that takes its tiles: as many as a gate holds."""
 
 
 _MOST_TILES = 1 << 21

@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from .data_register import data_register
 
-__all__ = ["SkidBuffer", "StreamFIFO", "StreamPair", "StreamRegister"]
+__all__ = ["SkidBuffer", "StreamFIFO", "StreamRegister"]
 
 
 class StreamFIFO(wiring.Component):
@@ -57,30 +57,6 @@ class StreamRegister(wiring.Component):
         m.d.comb += self.i.ready.eq(~self.o.valid | self.o.ready)
         with m.If(self.i.ready):
             m.d.sync += [self.o.valid.eq(self.i.valid), payload.eq(self.i.payload)]
-        return m
-
-
-class StreamPair(wiring.Component):
-    """A queue of two wide payloads: registers, and no logic between them. Out 2 cycles after it went in, at the earliest.
-
-    Takes one in every other cycle at most, and says so from a register alone.
-    """
-
-    def __init__(self, shape):
-        super().__init__({"i": In(stream.Signature(shape)), "o": Out(stream.Signature(shape))})
-
-    def elaborate(self, platform):
-        m = Module()
-        waits = Signal()
-        waiting = Signal.like(self.i.payload, name="waiting", reset_less=True)
-        payload = data_register(m, self.o.payload, "payload")
-        m.d.comb += self.i.ready.eq(~waits)
-        with m.If(self.i.ready):
-            m.d.sync += [waits.eq(self.i.valid), waiting.eq(self.i.payload)]
-        with m.If(~self.o.valid | self.o.ready):
-            m.d.sync += [self.o.valid.eq(waits), payload.eq(waiting)]
-            with m.If(waits):
-                m.d.sync += waits.eq(0)
         return m
 
 

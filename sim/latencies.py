@@ -37,7 +37,7 @@ class Latencies:
     fetch_pace: int = 2  # between two requests for instructions
     fetch_again: int = 2  # an instruction is out of the queue of beats, to the request for another
     dispatch: int = 2  # an instruction is out of the queue of beats, to its dispatch
-    gate: int = 3  # a dispatch to the exit of the engine's gate, tokens given
+    gate: int = 1  # a dispatch to the exit of the engine's gate, tokens given
     token: int = 1  # an engine's `done` to the count
     request: int = 1  # a burst is asked for, to its address on the bus
     beat: int = 1  # a beat on the bus to its client
@@ -63,7 +63,6 @@ class Latencies:
     outstanding_writes: int = 8
     load_queue: int = 3  # instructions between LOAD's requests and its vectors
     weights_queue: int = 4  # instructions between the requests for streams and the vectors at their head
-    queue: int = 3  # instructions that wait at an engine, the one in the gate included
     fetch_ahead: int = 8  # instructions in the queue of beats, or asked for
     load_beats: int = 64  # beats that LOAD holds or has asked for
     constant_parts: int = RING_BLOCKS

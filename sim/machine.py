@@ -123,10 +123,10 @@ class Machine:
             yield self._clock.now + lat.fetch_pace
 
     def _dispatch(self) -> Process:
-        """Put each instruction together from its beats, and hand it to its engine's queue, in order."""
+        """Put each instruction together from its beats, and hand it to its engine's gate, in order."""
         lat = self._latencies
         beats = INSTRUCTION_BYTES // self._params.axi_bytes
-        sent = dict.fromkeys(Opcode, 0)
+        sent = dict.fromkeys(self._left, 0)
         for index, (opcode, _) in enumerate(self._instructions):
             handed_out = self._clock.now
             while len(self._fetched) <= index:
@@ -135,11 +135,11 @@ class Machine:
             self._taken.append(self._clock.now)
             self._changed.give()
             yield self._clock.now + lat.dispatch
-            left, ahead = self._left[opcode], sent[opcode] - lat.queue
-            while len(left) <= ahead:
+            left = self._left[opcode]
+            while len(left) < sent[opcode]:
                 yield self._changed
-            if ahead >= 0:
-                yield max(self._clock.now, left[ahead] + 2)
+            if left:
+                yield max(self._clock.now, left[-1] + 1)
             sent[opcode] += 1
             self._dispatched[index] = self._clock.now
             self._queues[opcode].append(index)
@@ -151,7 +151,7 @@ class Machine:
             yield self._changed
         index = self._queues[opcode][0]
         left = self._left[opcode]
-        self._gated[index] = max(self._dispatched[index] + self._latencies.gate, left[-1] + 2 if left else 0)
+        self._gated[index] = self._dispatched[index] + self._latencies.gate
         yield self._gated[index]
         for engine, count in self._targets[index].items():
             while len(self._tokens[engine]) < count:

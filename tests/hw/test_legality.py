@@ -167,9 +167,9 @@ def interleaved(between: int) -> Program:
     return assembler.end()
 
 
-def test_the_verifier_knows_how_many_streams_the_queues_hold() -> None:
+def test_the_verifier_knows_how_many_streams_a_gate_holds() -> None:
     verify_program(interleaved(WEIGHTS_BETWEEN))
-    message = r"instruction 6 \(COMPUTE\): 4 other WEIGHTS stand between it and its own, more than 3$"
+    message = r"instruction 4 \(COMPUTE\): 2 other WEIGHTS stand between it and its own, more than 1$"
     with pytest.raises(ProgramError, match=message):
         verify_program(interleaved(WEIGHTS_BETWEEN + 1))
 
