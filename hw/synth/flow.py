@@ -140,9 +140,10 @@ def _finish_netlist(path: Path, array: str, device: Device) -> int:
         netlist = Netlist(path)
     except ValueError as error:
         raise SynthesisError(str(error)) from None
-    if device.family == "ecp5" and netlist.cut_carry_chains():
+    luts = netlist.luts(array, device.luts)
+    if device.family == "ecp5" and netlist.cut_carry_chains() + netlist.globalize_resets():
         netlist.write(path)
-    return netlist.luts(array, device.luts)
+    return luts
 
 
 def _last_error(output: str) -> str:

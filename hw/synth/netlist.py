@@ -1,7 +1,8 @@
-"""Yosys's netlist between synthesis and place and route: its logic counted, and ends of carry chains cut off."""
+"""Yosys's netlist between synthesis and place and route: its logic counted, ends of carry chains cut off, resets on global wires."""
 
 import itertools
 import json
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 __all__ = ["Netlist"]
 
 _UNDEFINED = "x"
+_WIDE = 256  # registers that share a reset worth a global wire
 
 
 class Netlist:
@@ -33,6 +35,13 @@ class Netlist:
         the upper end if its carry output has one, although nothing may read it; Yosys connects both always.
         """
         return sum(_cut(ports, cells) for ports, cells in self._modules)
+
+    def globalize_resets(self) -> int:
+        """Put a DCCA, which drives a global wire, behind each net that resets many of ECP5's registers; returns how many.
+
+        nextpnr does so for clocks alone. It takes a global wire to be without delay.
+        """
+        return sum(_globalize(module) for module in self._design["modules"].values())
 
     def write(self, path: Path) -> None:
         """Write it, as ``write_json`` would."""
@@ -65,3 +74,23 @@ def _passes_carry(cell: dict[str, Any]) -> bool:
     constants = {"0": (0,), "1": (1,)}
     values = [constants.get(cell["connections"][f"{pin}0"][0], (0, 1)) for pin in "ABCD"]
     return any(table >> (a + 2 * b + 4 * c + 8 * d) & 1 for a, b, c, d in itertools.product(*values))
+
+
+def _globalize(module: dict[str, Any]) -> int:
+    cells: dict[str, Any] = module["cells"]
+    registers = [cell["connections"] for cell in cells.values() if cell["type"] == "TRELLIS_FF"]
+    loads = Counter(wires["LSR"][0] for wires in registers if "LSR" in wires and isinstance(wires["LSR"][0], int))
+    wide = sorted(bit for bit, count in loads.items() if count >= _WIDE)
+    bits = itertools.chain.from_iterable(itertools.chain.from_iterable(cell["connections"].values()) for cell in cells.values())
+    free = 1 + max((bit for bit in bits if isinstance(bit, int)), default=0)
+    buffered = dict(zip(wide, itertools.count(free)))
+    for wires in registers:
+        if (bit := wires.get("LSR", [None])[0]) in buffered:
+            wires["LSR"] = [buffered[bit]]
+    for bit, output in buffered.items():
+        cells[f"reset_buffer_{bit}"] = {
+            "hide_name": 0, "type": "DCCA", "parameters": {}, "attributes": {},
+            "port_directions": {"CLKI": "input", "CE": "input", "CLKO": "output"},
+            "connections": {"CLKI": [bit], "CE": ["1"], "CLKO": [output]},
+        }  # fmt: skip
+    return len(buffered)

@@ -58,3 +58,24 @@ def test_lower_end(tmp_path, table, ends, bits, needed):
     count, found = cut(tmp_path, {"end": carry(table, **wires)}, ends)
     assert found == (set() if needed else {("end", "CIN")})
     assert count == (not needed)
+
+
+def test_wide_resets_go_over_global_wires(tmp_path):
+    def register(reset):
+        wires = {"CLK": [2], "DI": ["0"]} | ({} if reset is None else {"LSR": [reset]})
+        return {"type": "TRELLIS_FF", "port_directions": dict.fromkeys(wires, "input"), "connections": wires}
+
+    wide = {f"wide{n}": register(7) for n in range(300)}
+    others = {"narrow": register(8), "none": register(None), "constant": register("0")}
+    logic = {"type": "LUT4", "port_directions": {"A": "input", "Z": "output"}, "connections": {"A": [7], "Z": [9]}}
+    path = tmp_path / "netlist.json"
+    path.write_text(json.dumps({"modules": {"top": {"ports": {}, "cells": wide | others | {"logic": logic}}}}))
+    netlist = Netlist(path)
+    assert netlist.globalize_resets() == 1
+    netlist.write(path)
+    cells = json.loads(path.read_text())["modules"]["top"]["cells"]
+    (buffer,) = (cell["connections"] for cell in cells.values() if cell["type"] == "DCCA")
+    assert buffer["CLKI"] == [7] and buffer["CE"] == ["1"] and buffer["CLKO"] == [10]
+    assert all(cells[name]["connections"]["LSR"] == [10] for name in wide)
+    assert all(cells[name] == cell for name, cell in others.items())
+    assert cells["logic"]["connections"]["A"] == [7]
