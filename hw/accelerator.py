@@ -127,10 +127,14 @@ class Accelerator(wiring.Component):
         ]
 
         # What happened, and what to do about it.
-        advance = Signal()  # a register: it comes from everywhere
-        m.d.sync += advance.eq(
-            controller.advance | load.advance | weights.advance | store.advance | compute.active | postprocessor.writes.valid
-        )
+        moves = Signal(6)  # registers, and another behind them: they come from everywhere, and late
+        advance = Signal()
+        m.d.sync += [
+            moves.eq(Cat(
+                controller.advance, load.advance, weights.advance, store.advance, compute.active, postprocessor.writes.valid
+            )),
+            advance.eq(moves.any()),
+        ]  # fmt: skip
         m.d.comb += [
             lifecycle.start.eq(registers.start),
             lifecycle.reset.eq(registers.reset),

@@ -108,8 +108,9 @@ class Fetcher(wiring.Component):
 class Controller(wiring.Component):
     """Run a program from ``start`` to END. Reset it (with all engines) before each run: `Lifecycle`.
 
-    ``loads``, ``weights``, ``computes``, ``stores`` go to the engines' gates. ``finished`` pulses when an engine finishes an instruction, ``idle`` says that it has nothing left. ``busy`` from the cycle
-    after ``start`` to END's completion, ``done`` after it. An error raises ``halt`` one cycle later, for good, with
+    ``loads``, ``weights``, ``computes``, ``stores`` go to the engines' gates. ``finished`` pulses when an engine
+    finishes an instruction, ``idle`` says that it has nothing left. ``busy`` from the cycle after ``start`` to END's
+    completion, ``done`` after it. An error raises ``halt`` one cycle later, for good, with
     ``error``, ``error_pc`` (the instruction's number; of a watchdog, that of the next to dispatch) and
     ``error_detail`` as of then. A bus error's number is that of the engine's oldest unfinished instruction.
     """
@@ -179,17 +180,21 @@ class Controller(wiring.Component):
         header = data.View(isa.HEADER, word[: isa.HEADER.size])
         target = Signal(ENGINES)  # of the instruction that is dispatched, as `is_end` and `verdict`
         is_end = Signal()
-        engines = {name: header.opcode == opcode for name, opcode in _OPCODES.items()}
-        ends = header.opcode == isa.Opcode.END
+        illegal = Signal(len(isa.Opcode))  # fields of the instruction, if it is of that opcode
         checked = Signal(isa.ErrorCode)
         verdict = Signal(isa.ErrorCode)
         sound = Signal()  # there is none
         stop = Signal(isa.ErrorCode)
+        m.d.sync += [
+            illegal.eq(Cat(self._illegal(word))),
+            is_end.eq(header.opcode == isa.Opcode.END),
+            *(target[name].eq(header.opcode == opcode) for name, opcode in _OPCODES.items()),
+        ]
         with m.If(fetcher.instructions.p.error):
             m.d.comb += checked.eq(isa.ErrorCode.FETCH_BUS)
-        with m.Elif(~ends & ~Cat(engines.values()).any()):
+        with m.Elif(~is_end & ~target.as_value().any()):
             m.d.comb += checked.eq(isa.ErrorCode.ILLEGAL_OPCODE)
-        with m.Elif(self._illegal(word)):
+        with m.Elif(illegal.any()):
             m.d.comb += checked.eq(isa.ErrorCode.ILLEGAL_FIELD)
 
         detail = Signal(DETAIL)
@@ -208,13 +213,15 @@ class Controller(wiring.Component):
                 m.next = "CHECK"
             with m.State("CHECK"):
                 m.d.comb += fetcher.run.eq(1)
-                m.d.sync += [verdict.eq(checked), sound.eq(checked == isa.ErrorCode.NONE)]
-                m.d.sync += [is_end.eq(ends), *(target[name].eq(here) for name, here in engines.items())]
                 with m.If(fetcher.instructions.valid):
-                    m.next = "DISPATCH"
+                    m.next = "JUDGE"
                 with m.Elif((self.length != 0) & (number == self.length)):
                     m.d.sync += [verdict.eq(isa.ErrorCode.PROGRAM_END), sound.eq(0)]
                     m.next = "DISPATCH"
+            with m.State("JUDGE"):
+                m.d.comb += fetcher.run.eq(1)
+                m.d.sync += [verdict.eq(checked), sound.eq(checked == isa.ErrorCode.NONE)]
+                m.next = "DISPATCH"
             with m.State("DISPATCH"):
                 m.d.comb += fetcher.run.eq(1)
                 m.d.comb += stop.eq(verdict)
@@ -253,8 +260,8 @@ class Controller(wiring.Component):
             ]
         return m
 
-    def _illegal(self, word: Value) -> Value:
-        """Whether a field of the instruction has a value that its format does not allow."""
+    def _illegal(self, word: Value) -> list[Value]:
+        """For each opcode, whether the instruction is of it and a field has a value that its format does not allow."""
         transfer, weights, compute = (data.View(layout, word) for layout in (isa.TRANSFER, isa.WEIGHTS, isa.COMPUTE))
         header, end = data.View(isa.HEADER, word[: isa.HEADER.size]), data.View(isa.END, word)
 
@@ -300,10 +307,7 @@ class Controller(wiring.Component):
         checks[isa.Opcode.LOAD] = checks[isa.Opcode.STORE] = Cat(
             transfer.unused.any(), no_base, sub_vector, zero(transfer, "run_bytes", "runs", "rows", "width", "channels")
         )
-        return (
-            header.reserved.any()
-            | Cat((header.opcode == opcode) & check.any() for opcode, check in checks.items()).any()
-        )
+        return [(header.opcode == opcode) & (header.reserved.any() | check.any()) for opcode, check in checks.items()]
 
 
 class Lifecycle(wiring.Component):

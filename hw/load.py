@@ -117,8 +117,8 @@ class LoadEngine(wiring.Component):
     """Run LOAD instructions, one after the other; the next one's bursts are requested while the last one's data is
     written.
 
-    ``writes`` are whole vectors, zero beyond the pixel's channels. ``done`` is high in the cycle in which an
-    instruction's last vector is accepted, ``error`` for one cycle when a beat with an error response comes up; then
+    ``writes`` are whole vectors, zero beyond the pixel's channels. ``done`` is high in the cycle behind that in which
+    an instruction's last vector is accepted, ``error`` for one cycle when a beat with an error response comes up; then
     the instruction stops until the component is reset. ``fifo_beats`` bounds the requests in flight. ``busy`` from an
     instruction's acceptance to its ``done``; ``advance`` when a beat or a vector moves.
 
@@ -188,6 +188,7 @@ class LoadEngine(wiring.Component):
 
         # One transfer at a time goes through beats, bytes and vectors.
         running = Signal()
+        ends = Signal()
         failed = Signal()
         m.d.comb += [
             walker.transfers.p.eq(queue.o.p.runs),
@@ -227,10 +228,11 @@ class LoadEngine(wiring.Component):
             self.writes.p.data.eq(realigner.o.p.data),
             self.writes.valid.eq(realigner.o.valid),
             realigner.o.ready.eq(self.writes.ready),
-            self.done.eq(self.writes.valid & self.writes.ready & realigner.o.p.tag.last),
-            self.busy.eq(running | queue.o.valid | queue.level.any() | splitter.busy),
+            ends.eq(self.writes.valid & self.writes.ready & realigner.o.p.tag.last),
+            self.busy.eq(running | self.done | queue.o.valid | queue.level.any() | splitter.busy),
             self.advance.eq(self.read.beat_valid | (self.writes.valid & self.writes.ready)),
         ]
-        with m.If(self.done):
+        m.d.sync += self.done.eq(ends)
+        with m.If(ends):
             m.d.sync += running.eq(0)
         return m

@@ -36,9 +36,10 @@ class Latencies:
     start: int = 2  # start to the first request for instructions
     fetch_pace: int = 2  # between two requests for instructions
     fetch_again: int = 2  # an instruction is out of the queue of beats, to the request for another
-    dispatch: int = 2  # an instruction is out of the queue of beats, to its dispatch
+    dispatch: int = 3  # an instruction is out of the queue of beats, to its dispatch
     gate: int = 1  # a dispatch to the exit of the engine's gate, tokens given
     token: int = 1  # an engine's `done` to the count
+    loaded: int = 2  # a LOAD's last write, to the count
     request: int = 1  # a burst is asked for, to its address on the bus
     beat: int = 1  # a beat on the bus to its client
     split: int = 2  # a transfer is accepted, to its first request

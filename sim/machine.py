@@ -278,7 +278,7 @@ class Machine:
                             done = moved + 1
                             while (done, banks[len(given) - 1]) in self._result_writes:
                                 done += 1
-            self._clock.resume(self._finish(Opcode.LOAD, index, done + lat.token), done + lat.token)
+            self._clock.resume(self._finish(Opcode.LOAD, index, done + lat.loaded), done + lat.loaded)
         self._loading = False
 
     # --- WEIGHTS ------------------------------------------------------------------------------------------

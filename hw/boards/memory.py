@@ -1,5 +1,7 @@
 """External memory on the chip: block RAM behind an AXI4 slave, shared with the host's link."""
 
+from itertools import pairwise
+
 from amaranth import *
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In
@@ -27,7 +29,7 @@ class OnChipMemory(wiring.Component):
     taken before the last beat of the first one, each way.
     """
 
-    READ_LATENCY = 4
+    READ_LATENCY = 6
     WRITE_LATENCY = 2
     OUTSTANDING = 3
 
@@ -125,7 +127,7 @@ class OnChipMemory(wiring.Component):
             ]
 
     def _read(self, m, port, word, asked, by_word):
-        """Three steps, all held up together by a beat that is not taken: address, cells, output."""
+        """Address, cells, their word, output: all held up together by a beat that is not taken. The cells lie far apart."""
         axi, answer = self.axi, self.requests.reply
         address = self._addresses(m, "ar")
         reading = Signal()
@@ -136,7 +138,11 @@ class OnChipMemory(wiring.Component):
         identifier = Signal.like(axi.arid)
 
         advance, issue, final = Signal(), Signal(), Signal()
-        beat_here, word_here, last_here, fault_here, id_here = Signal(), Signal(), Signal(), Signal(), Signal.like(axi.rid)
+        read = data.StructLayout({"beat": 1, "word": 1, "last": 1, "fault": 1, "id": axi.rid.shape()})
+        steps = [Signal(read, name=f"step_{step}") for step in range(3)]
+        here = steps[-1]
+        at = Signal.like(port.addr, reset_less=True)
+        data_read = Signal.like(port.data, reset_less=True)
         busy = Signal()  # with a word
         m.d.comb += [
             advance.eq(~axi.rvalid | axi.rready),
@@ -145,7 +151,7 @@ class OnChipMemory(wiring.Component):
             issue.eq(reading & advance & ~by_word),
             final.eq(issue & (left == 0)),
             address.ready.eq(~reading | final),
-            port.addr.eq(Mux(by_word, word.address[self._low :], Cat(place, page))),
+            port.addr.eq(at),
             port.en.eq(advance),
         ]
         with m.If(issue):
@@ -163,23 +169,22 @@ class OnChipMemory(wiring.Component):
             ]
 
         lane = Signal(max(self._low - 2, 1))
-        m.d.sync += self.requests.reply_valid.eq(word_here & advance)
+        m.d.sync += self.requests.reply_valid.eq(here.word & advance)
         with m.If(by_word):
             m.d.sync += [busy.eq(1), lane.eq(word.address[2 : self._low]), answer.error.eq(self._outside(word.address))]
         with m.If(self.requests.reply_valid):
             m.d.sync += busy.eq(0)
         with m.If(advance):
             m.d.sync += [
-                beat_here.eq(issue),
-                word_here.eq(by_word),
-                last_here.eq(final),
-                fault_here.eq(fault),
-                id_here.eq(identifier),
-                axi.rvalid.eq(beat_here),
-                axi.rlast.eq(last_here),
-                axi.rresp.eq(Mux(fault_here, _SLVERR, _OKAY)),
-                axi.rid.eq(id_here),
-                axi.rdata.eq(port.data),
+                at.eq(Mux(by_word, word.address[self._low :], Cat(place, page))),
+                data_read.eq(port.data),
+                steps[0].eq(Cat(issue, by_word, final, fault, identifier)),
+                *(step.eq(former) for former, step in pairwise(steps)),
+                axi.rvalid.eq(here.beat),
+                axi.rlast.eq(here.last),
+                axi.rresp.eq(Mux(here.fault, _SLVERR, _OKAY)),
+                axi.rid.eq(here.id),
+                axi.rdata.eq(data_read),
             ]
         if self._axi_bits == 32:
             m.d.comb += answer.data.eq(axi.rdata)

@@ -1,4 +1,4 @@
-"""Yosys's netlist between synthesis and place and route: its logic counted, ends of carry chains cut off, resets on global wires."""
+"""Yosys's netlist before place and route: its logic counted, ends of carry chains cut off, resets put on global wires."""
 
 import itertools
 import json

@@ -56,7 +56,7 @@ def loaded(array: str, shape: tuple[int, int, int], **options: int) -> int:
 
 def test_load_of_whole_vectors_takes_a_cycle_per_beat() -> None:
     # A request per cycle after the split; the fetch of END's 4 beats is over by then.
-    overhead = L.split + FIRST_BEAT + L.fifo + L.late + L.ring + L.realigned + L.token
+    overhead = L.split + FIRST_BEAT + L.fifo + L.late + L.ring + L.realigned + L.loaded
     assert loaded("16x16", (1, 10, 16)) == overhead + 9
     assert loaded("16x16", (8, 8, 16)) == overhead + 63
     assert loaded("8x8", (8, 8, 8)) == overhead + 63
@@ -65,7 +65,7 @@ def test_load_of_whole_vectors_takes_a_cycle_per_beat() -> None:
 
 def test_load_of_short_pixels_takes_a_cycle_per_vector() -> None:
     # 100 pixels of 3 bytes: 19 beats, but 100 vectors; five of them end in the first beat.
-    overhead = L.split + FIRST_BEAT + L.fifo + L.late + L.ring + L.realigned + L.token
+    overhead = L.split + FIRST_BEAT + L.fifo + L.late + L.ring + L.realigned + L.loaded
     assert loaded("16x16", (10, 10, 3)) == overhead + 99
 
 
