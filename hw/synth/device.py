@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from .floorplan import ecp5_sites
+
 __all__ = ["DEVICES", "Device"]
 
 
@@ -13,7 +15,8 @@ class Device:
     there, and memories get no logic for reading what is being written, because nothing looks at such a word. ``place`` and
     ``pack`` are tool and options, in which ``{netlist}``, ``{constraints}``, ``{routed}`` and ``{bitstream}`` stand for
     files. ``cells`` are the names, in nextpnr's report, of the cells to count: ``lut4``, ``ff``, ``dsp``, ``bram``; ``luts``
-    says how many LUTs each cell of Yosys's netlist takes that has any. ``untimed`` says what nextpnr's frequency leaves out.
+    says how many LUTs each cell of Yosys's netlist takes that has any. ``sites`` are rows of places for multiplier blocks, if
+    the placer is not to choose them. ``untimed`` says what nextpnr's frequency leaves out.
     """
 
     name: str
@@ -25,6 +28,7 @@ class Device:
     bitstream_suffix: str
     cells: dict[str, tuple[str, ...]]
     luts: dict[str, int]
+    sites: tuple[tuple[str, ...], ...] = ()
     untimed: str = ""
 
     @property
@@ -37,6 +41,9 @@ _SYNTH_ECP5 = "synth_lattice -family ecp5 -nodsp -no-rw-check -top {top} -run"
 # As `synth_ecp5`, but with 600 ps for a wire where that has 300: wires between slices are longer than that.
 _MAP_LUTS = "techmap -map +/lattice/latches_map.v; abc9 -W 600; clean"
 _SYNTHESIZE_ECP5 = f"{_SYNTH_ECP5} begin:map_luts; {_MAP_LUTS}; {_SYNTH_ECP5} map_cells:"
+
+
+_SITES = {"85k": ecp5_sites(10, 34, 58, groups=13, middle=7), "25k": ecp5_sites(13, groups=7, middle=3)}
 
 
 # The placer `static`: with the default one wires are two thirds longer at 8x8. Of the routers, `router2` lets wires be shared at
@@ -56,6 +63,7 @@ def _ecp5(name: str, size: str, package: str, speed: int, router: str) -> Device
         bitstream_suffix=".bit",
         cells={"lut4": ("TRELLIS_COMB",), "ff": ("TRELLIS_FF",), "dsp": ("MULT18X18D",), "bram": ("DP16KD",)},
         luts={"LUT4": 1, "CCU2C": 2, "TRELLIS_DPR16X4": 6},
+        sites=_SITES[size],
         untimed="the path inside a MULT18X18D from its operand to its product registers",
     )  # fmt: skip
 

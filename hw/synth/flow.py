@@ -138,11 +138,14 @@ def _finish_netlist(path: Path, array: str, device: Device) -> int:
     """Make the netlist ready for place and route; returns the lookup tables of ``array``."""
     try:
         netlist = Netlist(path)
+        luts = netlist.luts(array, device.luts)
+        if device.family == "ecp5":
+            netlist.cut_carry_chains()
+            netlist.globalize_resets()
+            netlist.place_blocks(array, device.sites)
+            netlist.write(path)
     except ValueError as error:
         raise SynthesisError(str(error)) from None
-    luts = netlist.luts(array, device.luts)
-    if device.family == "ecp5" and netlist.cut_carry_chains() + netlist.globalize_resets():
-        netlist.write(path)
     return luts
 
 

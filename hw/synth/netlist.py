@@ -3,9 +3,11 @@
 import itertools
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from .floorplan import block_sites
 
 __all__ = ["Netlist"]
 
@@ -42,6 +44,13 @@ class Netlist:
         nextpnr does so for clocks alone. It takes a global wire to be without delay.
         """
         return sum(_globalize(module) for module in self._design["modules"].values())
+
+    def place_blocks(self, array: str, sites: Sequence[Sequence[str]]) -> int:
+        """Tell nextpnr where ECP5's multiplier blocks go (`block_sites`); returns how many there are. Raises ``ValueError``."""
+        cells = {name: cell for _, cells in self._modules for name, cell in cells.items() if cell["type"] == "MULT18X18D"}
+        for name, site in block_sites(cells, array, sites).items():
+            cells[name]["attributes"]["BEL"] = site
+        return len(cells)
 
     def write(self, path: Path) -> None:
         """Write it, as ``write_json`` would."""
