@@ -162,7 +162,7 @@ class Accelerator(wiring.Component):
             counts.done.load.eq(load.done),
             counts.done.compute.eq(postprocessor.done),
             counts.done.store.eq(store.done),
-            counts.hold.eq(lifecycle.halt),
+            counts.hold.eq(controller.halt | lifecycle.resetting),
             watchdog.limit.eq(registers.watchdog),
             watchdog.running.eq(lifecycle.running),
             watchdog.advance.eq(advance),

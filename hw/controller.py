@@ -314,8 +314,8 @@ class Lifecycle(wiring.Component):
     """Start and reset. The only block besides the registers that ``clear`` does not reset.
 
     ``clear`` resets all others for a cycle: behind an accepted ``start`` (none while ``busy`` or ``failed``), followed by
-    ``go``, and after a ``reset``, once ``halt`` has brought the bus to rest (``quiet``). ``running`` from ``go`` to the end
-    of ``busy``: the cycles that count.
+    ``go``, and after a ``reset``, once ``halt`` has brought the bus to rest (``quiet``). ``halt`` comes a cycle behind ``failed``
+    or ``resetting``. ``running`` from ``go`` to the end of ``busy``: the cycles that count.
     """
 
     start: In(1)
@@ -331,13 +331,14 @@ class Lifecycle(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.d.comb += [
-            self.running.eq(self.go | (self.busy & ~self.resetting)),
-            self.halt.eq(self.failed | self.resetting),
-        ]
-        # Registers: `clear` goes everywhere, `quiet` comes from everywhere.
+        m.d.comb += self.running.eq(self.go | (self.busy & ~self.resetting))
+        # Registers: `clear` and `halt` go everywhere, `quiet` comes from everywhere.
         at_rest = Signal()
-        m.d.sync += [self.clear.eq(0), at_rest.eq(self.quiet & self.resetting)]
+        m.d.sync += [
+            self.clear.eq(0),
+            self.halt.eq(self.failed | self.resetting),
+            at_rest.eq(self.quiet & self.halt & self.resetting),
+        ]
         with m.FSM(name="lifecycle"):
             with m.State("READY"):
                 with m.If(self.reset):

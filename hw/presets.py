@@ -33,20 +33,20 @@ def _preset(
 PRESETS = {
     preset.name: preset
     for preset in (
-        # Fewer multiplier blocks than there are, and less activation memory: what is far apart is slow, and hard to route.
+        # Less activation memory than there could be: what is far apart is slow, and hard to route.
         _preset(
-            "ulx3s-85f", "ulx3s-85f", "LFE5U-85F-6BG381C", 40, 128, "16x16", target="ecp5", dsp_blocks=109,
+            "ulx3s-85f", "ulx3s-85f", "LFE5U-85F-6BG381C", 40, 128, "16x16", target="ecp5", dsp_blocks=156,
             activation_kib=32, lanes=8, pixel_buses=3, packed=False, pooling=False,
         ),
         _preset(
-            "ulx3s-85f-fast", "ulx3s-85f", "LFE5U-85F-6BG381C", 45, 128, "16x8", target="ecp5", dsp_blocks=144,
+            "ulx3s-85f-fast", "ulx3s-85f", "LFE5U-85F-6BG381C", 50, 128, "16x8", target="ecp5", dsp_blocks=144,
             activation_kib=32, lanes=4, pixel_buses=3, packed=False, pooling=False,
         ),
         _preset(
             "ulx3s-25f", "ulx3s-25f", "LFE5U-25F-6BG381C", 60, 40, "4x4", target="ecp5", dsp_blocks=28, activation_kib=32
         ),
         _preset(
-            "ulx3s-85f-8x8", "ulx3s-85f", "LFE5U-85F-6BG381C", 60, 128, "8x8", target="ecp5", dsp_blocks=97, activation_kib=32
+            "ulx3s-85f-8x8", "ulx3s-85f", "LFE5U-85F-6BG381C", 50, 128, "8x8", target="ecp5", dsp_blocks=97, activation_kib=32
         ),
         _preset(
             "orangecrab-25f", "orangecrab-25f", "LFE5U-25F-8MG285C", 60, 32, "8x4", target="ecp5", dsp_blocks=28,

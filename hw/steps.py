@@ -337,12 +337,14 @@ class StepWalker(wiring.Component):
         """Whether the following pass may start in the next cycle, weights and this cycle's step aside: by the age of the latest
         pass's first wave, and by the cycles since the latest depthwise step."""
         # Counted from a pass's first wave, which a vector or residual operand ahead of it may have delayed.
-        age = Signal(range(Accumulator.REUSE), init=Accumulator.REUSE - 1)
+        last_age = Accumulator.REUSE - 1
+        age = Signal(range(Accumulator.REUSE), init=last_age)
+        old = Signal(init=1)  # as old as that
         with m.If(self.wave.start):
-            m.d.sync += age.eq(1)
-        with m.Elif(age != Accumulator.REUSE - 1):
-            m.d.sync += age.eq(age + 1)
-        aged = (age == Accumulator.REUSE - 1) & (self.room | ~following.last)
+            m.d.sync += [age.eq(1), old.eq(last_age == 1)]
+        with m.Elif(~old):
+            m.d.sync += [age.eq(age + 1), old.eq(age == last_age - 1)]
+        aged = old & (self.room | ~following.last)
         if not self._depthwise:
             return aged, C(1)
         longest = LEAD_LIMIT + self._rows

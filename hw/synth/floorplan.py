@@ -21,7 +21,8 @@ def block_sites(blocks: Iterable[str], array: str, sites: Sequence[Sequence[str]
     """The site of each of ``blocks``, which are cells; those inside the instance ``array`` belong to its elements.
 
     Each row of the device takes a band of the array's rows, column by column, so that an element's neighbours are close on all
-    sides; the post-processor's blocks stand behind the last band. Raises ``ValueError`` if there are more blocks than sites.
+    sides; the post-processor's blocks stand behind the last band. Only as many of the last rows as are needed take any. Raises
+    ``ValueError`` if there are more blocks than sites.
     """
     places = {}
     for name in blocks:
@@ -30,9 +31,10 @@ def block_sites(blocks: Iterable[str], array: str, sites: Sequence[Sequence[str]
     names = sorted(places, key=lambda name: (places[name], name))
     if len(names) > sum(map(len, sites)):
         raise ValueError(f"{len(names)} multiplier blocks do not fit into {sum(map(len, sites))}")
-    size = -(-len(names) // len(sites))
+    needed = next(count for count in range(len(sites) + 1) if sum(map(len, sites[len(sites) - count :])) >= len(names))
+    size = -(-len(names) // max(needed, 1))
     chosen = {}
-    for number, row in enumerate(sites):
+    for number, row in enumerate(sites[len(sites) - needed :]):
         band = sorted(names[number * size : (number + 1) * size], key=lambda name: (places[name][::2], name))
         chosen |= {name: row[index * len(row) // len(band)] for index, name in enumerate(band)}
     return chosen

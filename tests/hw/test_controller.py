@@ -389,24 +389,25 @@ def test_lifecycle():
         assert await cycle(ctx) == {"go", "running"}
         assert await cycle(ctx, busy=1, start=1) == {"running"}  # refused
         assert await cycle(ctx, busy=1) == {"running"}
-        assert await cycle(ctx, failed=1) == {"halt"}
+        assert await cycle(ctx, failed=1) == set()
         assert await cycle(ctx, failed=1, start=1) == {"halt"}  # refused
         assert await cycle(ctx, failed=1, reset=1) == {"halt"}
         assert await cycle(ctx, failed=1) == {"halt"}
         assert await cycle(ctx, failed=1, quiet=1) == {"halt"}
         assert await cycle(ctx, failed=1) == {"halt"}
         assert await cycle(ctx) == {"halt", "clear"}
-        assert await cycle(ctx) == set()
+        assert await cycle(ctx) == {"halt"}
         assert await cycle(ctx, start=1) == set()
         assert await cycle(ctx) == {"clear"}
         assert await cycle(ctx, reset=1, quiet=1) == {"go", "running"}  # quiet before: does not count
-        assert await cycle(ctx, busy=1) == {"halt"}
+        assert await cycle(ctx, busy=1) == set()
         assert await cycle(ctx, busy=1, quiet=1) == {"halt"}
         assert await cycle(ctx, busy=1, quiet=1) == {"halt"}
         assert await cycle(ctx) == {"halt", "clear"}
-        assert await cycle(ctx) == set()
+        assert await cycle(ctx) == {"halt"}
         assert await cycle(ctx, start=1) == set()
         assert await cycle(ctx, reset=1) == {"clear"}
+        assert await cycle(ctx) == set()
         assert await cycle(ctx) == {"halt"}
 
     simulate(dut, [testbench])
