@@ -49,7 +49,7 @@ PRESETS = {
             "ulx3s-85f-8x8", "ulx3s-85f", "LFE5U-85F-6BG381C", 50, 128, "8x8", target="ecp5", dsp_blocks=97, activation_kib=32
         ),
         _preset(
-            "orangecrab-25f", "orangecrab-25f", "LFE5U-25F-8MG285C", 60, 32, "8x4", target="ecp5", dsp_blocks=28,
+            "orangecrab-25f", "orangecrab-25f", "LFE5U-25F-8MG285C", 60, 48, "8x4", target="ecp5", dsp_blocks=28,
             activation_kib=32, accumulator_depth=256, axi_bits=32, weight_fifo_bytes=1024, lanes=2, pixel_buses=2,
             packed=False, residual=False, pooling=False,
         ),
