@@ -39,9 +39,9 @@ TIMES = """
 
 Milliseconds for an inference at the reported Fmax, by the cycle model (equal to RTL on every layer of these networks), with the
 board's own memory in block RAM; the bitstream's own clock, which its PLL makes, is the target. Not measured on a board. A dash:
-the network does not fit into that memory, or into the activation memory. The softmax and reshapes at the end run on the host and are not in these times. fpgaConvNet, a closed
-generator, in MLPerf Tiny's closed division, measured, on ZC706 and ZedBoard: resnet8 0.147 and 0.411 ms, vww 0.720 and 9.49 ms,
-kws 0.324 ms on ZedBoard.
+the network does not fit into that memory, or into the activation memory. The softmax and reshapes at the end run on the host
+and are not in these times. fpgaConvNet, a closed generator, in MLPerf Tiny's closed division, measured, on ZC706 and ZedBoard:
+resnet8 0.147 and 0.411 ms, vww 0.720 and 9.49 ms, kws 0.324 ms on ZedBoard.
 
 """
 
