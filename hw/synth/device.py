@@ -64,7 +64,7 @@ def _ecp5(name: str, size: str, package: str, speed: int, router: str) -> Device
         cells={"lut4": ("TRELLIS_COMB",), "ff": ("TRELLIS_FF",), "dsp": ("MULT18X18D",), "bram": ("DP16KD",)},
         luts={"LUT4": 1, "CCU2C": 2, "TRELLIS_DPR16X4": 6},
         sites=_SITES[size],
-        untimed="the path inside a MULT18X18D from its operand to its product registers",
+        untimed="the path inside a MULT18X18D from its operand to its product registers, and a reset's along its global wire",
     )  # fmt: skip
 
 
