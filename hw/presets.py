@@ -36,7 +36,7 @@ PRESETS = {
         # Less activation memory than there could be: what is far apart is slow, and hard to route.
         _preset(
             "ulx3s-85f", "ulx3s-85f", "LFE5U-85F-6BG381C", 40, 128, "16x16", target="ecp5", dsp_blocks=156,
-            activation_kib=32, lanes=8, pixel_buses=3, packed=False, pooling=False,
+            activation_kib=32, axi_bits=64, lanes=4, pixel_buses=3, packed=False, pooling=False,
         ),
         _preset(
             "ulx3s-85f-fast", "ulx3s-85f", "LFE5U-85F-6BG381C", 50, 128, "16x8", target="ecp5", dsp_blocks=144,
