@@ -53,7 +53,9 @@ def test_a_signal_ends_everything(tmp_path: Path, number: int, status: int):
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         start_new_session=True,
     )
-    time.sleep(4)
+    assert process.stderr is not None
+    assert any("Verilog" in line for line in process.stderr)
+    time.sleep(1)
     process.send_signal(number)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == status, errors
