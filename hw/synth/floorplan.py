@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 
 __all__ = ["block_sites", "ecp5_sites"]
 
+_FULL = 0.9  # a row of blocks that is nearly full is hard to route
 _ELEMENT = re.compile(r"multiplier_(\d+)_(\d+)\.")
 
 
@@ -21,8 +22,8 @@ def block_sites(blocks: Iterable[str], array: str, sites: Sequence[Sequence[str]
     """The site of each of ``blocks``, which are cells; those inside the instance ``array`` belong to its elements.
 
     Each row of the device takes a band of the array's rows, column by column, so that an element's neighbours are close on all
-    sides; the post-processor's blocks stand behind the last band. Only as many of the last rows as are needed take any. Raises
-    ``ValueError`` if there are more blocks than sites.
+    sides; the post-processor's blocks stand behind the last band. Only as many of the last rows as are needed take any, none of
+    them more than `_FULL` of its sites if that can be. Raises ``ValueError`` if there are more blocks than sites.
     """
     places = {}
     for name in blocks:
@@ -31,10 +32,12 @@ def block_sites(blocks: Iterable[str], array: str, sites: Sequence[Sequence[str]
     names = sorted(places, key=lambda name: (places[name], name))
     if len(names) > sum(map(len, sites)):
         raise ValueError(f"{len(names)} multiplier blocks do not fit into {sum(map(len, sites))}")
-    needed = next(count for count in range(len(sites) + 1) if sum(map(len, sites[len(sites) - count :])) >= len(names))
-    size = -(-len(names) // max(needed, 1))
+    used = next(
+        (sites[first:] for first in range(len(sites) - 1, -1, -1) if len(names) <= _FULL * sum(map(len, sites[first:]))), sites
+    )
+    size = -(-len(names) // len(used))
     chosen = {}
-    for number, row in enumerate(sites[len(sites) - needed :]):
+    for number, row in enumerate(used):
         band = sorted(names[number * size : (number + 1) * size], key=lambda name: (places[name][::2], name))
         chosen |= {name: row[index * len(row) // len(band)] for index, name in enumerate(band)}
     return chosen

@@ -43,3 +43,9 @@ def test_more_blocks_than_sites() -> None:
 
 def test_no_blocks() -> None:
     assert block_sites([], "board.array", SITES) == {}
+
+
+@pytest.mark.parametrize(("blocks", "rows"), [(1, {2}), (46, {2}), (47, {1, 2}), (93, {1, 2}), (94, {0, 1, 2}), (156, {0, 1, 2})])
+def test_rows_of_blocks_are_not_filled_up(blocks: int, rows: set[int]) -> None:
+    chosen = block_sites([element(0, col) for col in range(blocks)], "board.array", SITES)
+    assert {PLACE[site][1] for site in chosen.values()} == rows
