@@ -26,8 +26,13 @@ _STAGES = {
 """What the last of these in the end of nextpnr's output says."""
 
 
-_ROUNDS = 30
-"""Rounds of the router without fewer wires used twice after which it is given up."""
+_FEW = 100
+
+
+def _rounds(overused: int) -> int:
+    """Rounds of the router that bring no fewer than ``overused`` wires used twice after which it is given up: those with few
+    take a moment each, and often come to an end after a hundred."""
+    return 30 if overused > _FEW else 300
 
 
 class SynthesisError(RuntimeError):
@@ -127,9 +132,9 @@ def _run(jobs: Sequence[Job], *outputs: Sequence[str], step: Callable[[], None] 
 def _refuse_stall(job: Job, seed: int) -> None:
     """Raise `SynthesisError` if nextpnr's router goes on without getting on: it would do so for ever."""
     overused = [int(count) for count in re.findall(r" overused=(\d+)", job.output_end)]
-    if overused and len(overused) - 1 - overused.index(min(overused)) >= _ROUNDS:
+    if overused and len(overused) - 1 - overused.index(min(overused)) >= (rounds := _rounds(min(overused))):
         raise SynthesisError(
-            f"seed {seed} does not route: {min(overused):,} wires are used twice, at best, and {_ROUNDS} more rounds made it no "
+            f"seed {seed} does not route: {min(overused):,} wires are used twice, at best, and {rounds} more rounds made it no "
             "fewer; try other seeds, or fewer features, lanes, pixel buses, multiplier blocks or less memory"
         )
 

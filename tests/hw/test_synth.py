@@ -96,12 +96,16 @@ def test_the_best_seed_counts(tools) -> None:
 
 def test_a_router_that_does_not_get_on_is_given_up(tools) -> None:
     """Also while another seed is on its way; and not while it does get on."""
-    rounds = "for n in 90 80 $(seq 85 115); do echo \"Info: iter=1 wires=9 overused=$n overuse=$n archfail=NA\"; done\n"
+    rounds = "for n in 900 800 $(seq 850 880); do echo \"Info: iter=1 wires=9 overused=$n overuse=$n archfail=NA\"; done\n"
     tools(nextpnr_ecp5=rounds + "sleep 60")
-    with pytest.raises(SynthesisError, match=r"^seed 1 does not route: 80 wires are used twice, at best, and 30 more rounds"):
+    with pytest.raises(SynthesisError, match=r"^seed 1 does not route: 800 wires are used twice, at best, and 30 more rounds"):
         synthesize(DESIGN, ECP5, seeds=(1, 2))
-    tools(nextpnr_ecp5=rounds.replace("80 $(seq 85 115)", "$(seq 105 -1 1) 0") + NEXTPNR)
-    assert synthesize(DESIGN, ECP5, seeds=(2,)).bitstream == b"seed 2\n"
+    for few in ("$(seq 105 -1 1) 0", "2 $(seq 10 300) 1 $(seq 5 200) 0"):
+        tools(nextpnr_ecp5=rounds.replace("800 $(seq 850 880)", few) + NEXTPNR)
+        assert synthesize(DESIGN, ECP5, seeds=(2,)).bitstream == b"seed 2\n"
+    tools(nextpnr_ecp5=rounds.replace("800 $(seq 850 880)", "2 $(seq 10 320)") + "sleep 60")
+    with pytest.raises(SynthesisError, match=r"^seed 1 does not route: 2 wires are used twice, at best, and 300 more rounds"):
+        synthesize(DESIGN, ECP5, seeds=(1,))
 
 
 def test_cells_of_ice40_have_a_table_and_a_register(tools) -> None:
