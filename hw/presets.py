@@ -55,7 +55,7 @@ PRESETS = {
         ),
         _preset(
             "tang-primer-20k", "tang-primer-20k", "GW2A-LV18PG256C8/I7", 40, 32, "4x4", target="gowin", dsp_blocks=48,
-            activation_kib=32, accumulator_depth=256, axi_bits=32, weight_fifo_bytes=1024, lanes=2, pixel_buses=2,
+            activation_kib=32, accumulator_depth=256, axi_bits=32, weight_fifo_bytes=1024, lanes=1, pixel_buses=2,
             packed=False, residual=False, pooling=False,
         ),
         _preset(
