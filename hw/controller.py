@@ -152,7 +152,7 @@ class Controller(wiring.Component):
         m = Module()
         m.submodules.fetcher = fetcher = Fetcher(self._axi_bytes)
         wiring.connect(m, wiring.flipped(self.read), fetcher.read)
-        queues = dict(zip(ENGINES.members, (self.loads, self.weights, self.computes, self.stores), strict=True))
+        outputs = dict(zip(ENGINES.members, (self.loads, self.weights, self.computes, self.stores), strict=True))
         offer = Signal(ENGINES)
         ready = Signal(ENGINES)
         dispatch = Signal(ENGINES)
@@ -161,7 +161,7 @@ class Controller(wiring.Component):
         numbers = {}
         word = fetcher.instructions.p.word
         number = Signal(_NUMBER_BITS)
-        for name, output in queues.items():
+        for name, output in outputs.items():
             view = data.View(isa.FORMATS[_OPCODES[name]], word)
             kept = [field for field, _ in view.shape() if field not in ("opcode", "reserved", "unused")]
             m.submodules[f"{name}_numbers"] = numbers[name] = fifo.SyncFIFO(width=_NUMBER_BITS, depth=_NUMBERS)

@@ -27,12 +27,7 @@ _STAGES = {
 
 
 _FEW = 100
-
-
-def _rounds(overused: int) -> int:
-    """Rounds of the router that bring no fewer than ``overused`` wires used twice after which it is given up: those with few
-    take a moment each, and often come to an end after a hundred."""
-    return 30 if overused > _FEW else 300
+"""Wires used twice that are soon gone, or never."""
 
 
 class SynthesisError(RuntimeError):
@@ -127,6 +122,12 @@ def _run(jobs: Sequence[Job], *outputs: Sequence[str], step: Callable[[], None] 
         for file in files:
             if not (job.folder / file).is_file() or not (job.folder / file).stat().st_size:
                 raise SynthesisError(f"{tool} ended without its output {file}")
+
+
+def _rounds(overused: int) -> int:
+    """Rounds of the router that bring no fewer than ``overused`` wires used twice after which it is given up: those with few
+    take a moment each, and often come to an end after a hundred."""
+    return 30 if overused > _FEW else 300
 
 
 def _refuse_stall(job: Job, seed: int) -> None:
