@@ -9,11 +9,8 @@ from .isa import CONSTANT_VECTORS, Combine, Mode, Opcode
 from .program import Program, ProgramError
 
 __all__ = [
-    "BANK_SHIFTS", "COMPACT_WIDTHS", "MOST_POSITION", "PROGRAM_BYTES", "SHIFTS", "SUM_LIMIT", "check_compact", "verify_compact",
+    "BANK_SHIFTS", "COMPACT_WIDTHS", "MOST_POSITION", "SHIFTS", "SUM_LIMIT", "check_compact", "verify_compact",
 ]  # fmt: skip
-
-PROGRAM_BYTES = 1 << 16
-"""For weights and instructions."""
 
 COMPACT_WIDTHS = {
     "mode": 2, "rounding": 1, "blocks": 8, "taps_y": 8, "taps_x": 8, "channels": 8, "out_rows": 8, "out_cols": 8, "rows": 3,
@@ -75,10 +72,8 @@ def verify_compact(program: Program) -> None:
     weight stream begins when the one before it is used up; no sum can leave its bits.
     """
     size = len(program.weights) + len(program.instructions)
-    if size > PROGRAM_BYTES:
-        raise ProgramError(
-            f"weights and instructions need {-(-size // 1024)} KiB, and the compact accelerator has {PROGRAM_BYTES // 1024}"
-        )
+    if (needed := -(-size // 1024)) > (there := program.params.program_kib):
+        raise ProgramError(f"weights and instructions need {needed} KiB, and the compact accelerator has {there}")
     for run, part in zip(program.runs, program.parts, strict=True):
         check = _Run(part)
         for index, (opcode, fields) in enumerate(part.decoded()):

@@ -11,16 +11,18 @@ BANKS = 4
 
 _SIDES = (4, 8, 16, 32)
 
-MEMORIES = ("axi", "spram")
+MEMORIES = ("axi", "spram", "bram")
 """Where everything lies before and behind a run: in external memory, or in the two memories of the compact accelerator."""
 
 TARGETS = ("generic", "ecp5", "ice40", "gowin")
 """Whose multipliers the hardware is built from; ``generic`` leaves them to the synthesizer."""
 
 _COMPACT = {
-    "rows": 4, "cols": 4, "activation_kib": 64, "accumulator_depth": 128, "axi_bits": 32, "lanes": 4, "pixel_buses": 4,
+    "rows": 4, "cols": 4, "accumulator_depth": 128, "axi_bits": 32, "lanes": 4, "pixel_buses": 4,
     "depthwise": True, "packed": False, "residual": False, "pooling": False,
 }  # fmt: skip
+
+_COMPACT_KIB = {"spram": {"program": 64, "activation": 64}, "bram": {"program": 40, "activation": 32}}
 
 _ANY_PROGRAM = ("target", "dsp_blocks")
 _WIDE_PRODUCTS = 4  # in a lane of the post-processor
@@ -42,7 +44,8 @@ class Parameters:
     SB_MAC16 or MULT18X18) there are for them: the post-processor's lanes and pools come first (not on iCE40), then as many
     processing elements as possible; the others multiply in logic. Neither changes a cycle or a result, nor the fingerprint.
 
-    ``memory`` is ``axi``, or ``spram`` for the compact accelerator (`hw.compact`), which has one size alone.
+    ``memory`` is ``axi``; or ``spram`` or ``bram`` for the compact accelerator (`hw.compact`), in an iCE40 UltraPlus's large
+    memories or in block RAMs, which has one size alone in either.
 
     Raises ``ValueError`` naming the field, the value and the legal range.
     """
@@ -83,10 +86,10 @@ class Parameters:
         _require("memory", self.memory, MEMORIES)
         if self.pooling and self.parts > 1:
             raise ValueError(f"pooling: needs a lane for each column, not {self.lanes} lanes for {self.cols} columns")
-        if self.memory == "spram":
-            for name, only in _COMPACT.items():
+        if self.compact:
+            for name, only in (_COMPACT | {"activation_kib": _COMPACT_KIB[self.memory]["activation"]}).items():
                 if (value := getattr(self, name)) != only:
-                    raise ValueError(f"{name}: {value!r} with memory spram, which goes with {only!r} alone")
+                    raise ValueError(f"{name}: {value!r} with memory {self.memory}, which goes with {only!r} alone")
         _require("target", self.target, TARGETS)
         self._check_blocks()
 
@@ -101,7 +104,8 @@ class Parameters:
 
     @property
     def _lane_blocks(self) -> int:
-        return _WIDE_PRODUCTS * self.lanes + self.pooling if self.target in ("ecp5", "gowin") else 0
+        in_blocks = self.target in ("ecp5", "gowin") and not self.compact
+        return _WIDE_PRODUCTS * self.lanes + self.pooling if in_blocks else 0
 
     @property
     def array_blocks(self) -> int:
@@ -161,7 +165,12 @@ class Parameters:
     @property
     def compact(self) -> bool:
         """Whether it is the accelerator without external memory."""
-        return self.memory == "spram"
+        return self.memory != "axi"
+
+    @property
+    def program_kib(self) -> int:
+        """Size of the compact accelerator's memory for weights and instructions, in KiB."""
+        return _COMPACT_KIB[self.memory]["program"]
 
     def to_json(self) -> str:
         """All fields as a JSON object with sorted keys."""

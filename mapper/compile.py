@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..hw.legality import verify_program
-from ..hw.legality_compact import PROGRAM_BYTES
 from ..hw.params import Parameters
 from ..hw.program import AcceleratorRun, Program, TensorInfo
 from .arrange import CompiledRun
@@ -69,7 +68,7 @@ def compile_steps(
     runs = tuple(_compile_run(network, tensors, params, fuse) for network in plan.networks)
     codes = [emit(run.schedule, run.network, run.tilings, run.allocation, tensors, params, weights) for run in runs]
     if params.compact:
-        _check_program_memory(runs, len(weights.data) + sum(map(len, codes)))
+        _check_program_memory(runs, len(weights.data) + sum(map(len, codes)), params.program_kib)
     steps = program_steps(plan, [len(run.schedule.tasks) + 1 for run in runs], inputs, outputs)
     firsts = [step.first for step in steps if isinstance(step, AcceleratorRun)]
     images = [
@@ -95,11 +94,10 @@ def compile_steps(
     return Compilation(graph, plan.host, runs, program)
 
 
-def _check_program_memory(runs: tuple[CompiledRun, ...], size: int) -> None:
-    """Raise `TooLargeError` at the layer of the most weights if the compact accelerator's memory does not hold a program."""
-    if size > PROGRAM_BYTES:
+def _check_program_memory(runs: tuple[CompiledRun, ...], size: int, there: int) -> None:
+    """Raise `TooLargeError` at the layer of the most weights if the compact accelerator's ``there`` KiB do not hold a program."""
+    if (needed := -(-size // 1024)) > there:
         largest = max((layer for run in runs for layer in run.network.layers), key=lambda layer: layer.weights.size)
-        needed, there = -(-size // 1024), PROGRAM_BYTES // 1024
         reason = f"the network's weights and instructions need {needed} KiB on chip, and there are {there}"
         raise TooLargeError(largest.kind, largest.name, reason, "use a board with external memory, or a smaller network")
 

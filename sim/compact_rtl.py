@@ -62,6 +62,7 @@ def simulate_compact(
         executable = Build(sources=sources, top="compact_bench", defines=defines, cells=cells).executable(progress)
         files = ("image", "dump", "trace") if trace else ("image", "dump")
         plusargs: dict[str, str | int] = {"base": base, "max_cycles": max_cycles}
+        plusargs |= {"program_words": 256 * program.params.program_kib, "bank_words": program.params.bank_words}
         plusargs |= {file: str(folder / file) for file in files}
         environment = {"TILEWRIGHT_ANSWER": str(folder / "answer.json")}
         module = _BENCH / "compact_test.py"

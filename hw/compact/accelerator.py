@@ -1,4 +1,4 @@
-"""The compact accelerator: no external memory, everything in 128 KiB on the chip, in the 5,280 cells of an iCE40UP5K."""
+"""The compact accelerator: no external memory, everything on the chip, in the 5,280 cells and 128 KiB of an iCE40UP5K."""
 
 from amaranth import *
 from amaranth.lib import wiring
@@ -7,16 +7,16 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from ..array import SystolicArray
 from ..counters import Category
 from ..isa import ErrorCode, Mode, Rounding
-from ..params import Parameters
+from ..params import BANKS, Parameters
 from ..registers import STATUS
 from ..requests import RequestSignature
 from .accumulator import CompactAccumulator
 from .drain import Drain
 from .fields import Decoder
 from .host_port import HostPort
+from .memory import SinglePortMemory
 from .postprocess import SerialPostProcessor
 from .sequencer import Sequencer
-from .spram import SinglePortMemory
 from .tiles import TileLoader
 from .walker import Walker
 
@@ -24,7 +24,8 @@ __all__ = ["CompactAccelerator"]
 
 
 class CompactAccelerator(wiring.Component):
-    """The top for `Parameters` whose ``memory`` is ``spram``: a host's port for single words to registers and memories.
+    """The top for `Parameters` whose ``memory`` is ``spram`` or ``bram``: a host's port for single words to registers
+    and memories.
 
     ``status`` is the register's; ``category`` says for a bench what the array does.
     """
@@ -50,9 +51,12 @@ class CompactAccelerator(wiring.Component):
             m.submodules[name] = ResetInserter(clear)(component)
             return component
 
-        m.submodules.host_port = host = HostPort(params.fingerprint)
-        m.submodules.program_memory = program = SinglePortMemory(params.target)
-        m.submodules.activation_memory = activations = SinglePortMemory(params.target)
+        m.submodules.host_port = host = HostPort(
+            params.fingerprint, program_words=256 * params.program_kib, bank_words=params.bank_words
+        )
+        spram = params.target == "ice40" and params.memory == "spram"
+        m.submodules.program_memory = program = SinglePortMemory(256 * params.program_kib, spram=spram)
+        m.submodules.activation_memory = activations = SinglePortMemory(BANKS * params.bank_words, banks=BANKS, spram=spram)
         m.submodules.array = array = SystolicArray(
             rows=params.rows, cols=params.cols, groups=0, target=params.target, blocks=params.array_blocks
         )

@@ -3,15 +3,17 @@
 from amaranth import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
 
 from ..isa import ErrorCode
+from ..params import BANKS
 from ..registers import CONTROL, MAGIC, OFFSETS, STATUS, VERSION
 from ..requests import RequestSignature
-from .spram import SPRAM_WORDS
+from .memory import MOST_WORDS
 
 __all__ = ["ACTIVATIONS", "MEMORY_BYTES", "HostPort"]
 
-ACTIVATIONS = 4 * SPRAM_WORDS
+ACTIVATIONS = 4 * MOST_WORDS
 """Where the activation memory begins in the host's memory space; the program memory begins at 0."""
 
 MEMORY_BYTES = 2 * ACTIVATIONS
@@ -19,14 +21,17 @@ MEMORY_BYTES = 2 * ACTIVATIONS
 
 class HostPort(wiring.Component):
     """Answers requests in 2 cycles. Registers are those of `hw.registers` that a machine without buses has; others are
-    answered with an error, as is memory beyond `MEMORY_BYTES` or while ``running``.
+    answered with an error, as is memory while ``running``, beyond `MEMORY_BYTES`, beyond ``program_words`` of the program memory
+    or beyond ``bank_words`` of a bank of the activation memory.
 
     ``BASE_PROGRAM`` is a byte address in the program memory; ``pc`` is the word behind the instruction that runs.
     ``access`` asks for the word at ``address`` of the memory that ``activations`` names; it is in ``word`` a cycle later.
     """
 
-    def __init__(self, fingerprint: int):
+    def __init__(self, fingerprint: int, *, program_words: int = MOST_WORDS, bank_words: int = MOST_WORDS // BANKS):
         self._fingerprint = fingerprint
+        self._program_words = program_words
+        self._bank_words = bank_words
         super().__init__({
             "registers": In(RequestSignature()),
             "memory": In(RequestSignature()),
@@ -55,18 +60,24 @@ class HostPort(wiring.Component):
     def _serve_memory(self, m):
         port = self.memory
         request = port.requests.p
+        word = request.address[2:]
+        missing = request.address[17:].any()
+        if self._program_words < MOST_WORDS:
+            missing |= ~self.activations & (word[:14] >= self._program_words)
+        if self._bank_words < MOST_WORDS // BANKS:
+            missing |= self.activations & (word[: exact_log2(MOST_WORDS // BANKS)] >= self._bank_words)
         m.d.comb += [
             port.requests.ready.eq(~port.reply_valid),
-            self.access.eq(port.requests.valid & port.requests.ready & ~self.running),
+            self.access.eq(port.requests.valid & port.requests.ready & ~self.running & ~missing),
             self.activations.eq(request.address[16]),
             self.write.eq(request.write),
-            self.address.eq(request.address[2:]),
+            self.address.eq(word),
             self.data.eq(request.data),
             port.reply.data.eq(self.word),
         ]
         m.d.sync += [
             port.reply_valid.eq(port.requests.valid & port.requests.ready),
-            port.reply.error.eq(self.running | request.address[17:].any()),
+            port.reply.error.eq(self.running | missing),
         ]
 
     def _serve_registers(self, m):

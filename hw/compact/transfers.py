@@ -9,14 +9,14 @@ from ..encoding import Fields
 from ..isa import INSTRUCTION_BYTES, Opcode
 from ..params import BANKS
 from ..program import Program
-from .spram import SPRAM_WORDS
+from .memory import MOST_WORDS
 
 __all__ = ["Transfer", "program_image", "transfers"]
 
 Ints = npt.NDArray[np.int64]
 
 _BYTES = 4  # of a word
-_BANK_WORDS = SPRAM_WORDS // BANKS
+_BANK_WORDS = MOST_WORDS // BANKS
 
 
 class Transfer:

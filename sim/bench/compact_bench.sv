@@ -2,8 +2,9 @@
 // Bench around a compact `tilewright`: fills its memories through the host's port, starts it, waits, and reads them back.
 //
 // Plusargs: +image and +dump (files: the program memory, then the activation memory, words of 32 bits, little-endian; the dump
-// is of the activation memory alone); +base (the program's address); +max_cycles (0: no limit); +trace (a file for sim/trace.py,
-// of a bench with TILEWRIGHT_TRACE).
+// is of the activation memory alone, both have zeros where there is no memory); +program_words and +bank_words (what there is
+// of the program memory and of each quarter of the activation memory); +base (the program's address); +max_cycles (0: no
+// limit); +trace (a file for sim/trace.py, of a bench with TILEWRIGHT_TRACE).
 
 `timescale 1ns / 1ns
 
@@ -43,7 +44,7 @@ module compact_bench (
   tilewright dut (.*);
 
   logic [31:0] words[2*WORDS];
-  int base = 0, max_cycles = 0, file;
+  int base = 0, max_cycles = 0, program_words = WORDS, bank_words = WORDS / 4, file;
   string image_path, dump_path, trace_path;
   int trace_file = 0;
   logic [31:0] answer;
@@ -73,6 +74,8 @@ module compact_bench (
     {finished, done, counted, error, error_pc} = '0;
     void'($value$plusargs("base=%d", base));
     void'($value$plusargs("max_cycles=%d", max_cycles));
+    void'($value$plusargs("program_words=%d", program_words));
+    void'($value$plusargs("bank_words=%d", bank_words));
     if (!$value$plusargs("image=%s", image_path) || !$value$plusargs("dump=%s", dump_path)) $fatal(1, "no +image or +dump");
     file = $fopen(image_path, "rb");
     for (int n = 0; n < 2 * WORDS; n++) begin
@@ -84,7 +87,8 @@ module compact_bench (
     repeat (4) @(negedge clk);
     rst = 0;
     @(negedge clk);
-    for (int n = 0; n < 2 * WORDS; n++) access_memory(1, 4 * n, words[n]);
+    for (int n = 0; n < program_words; n++) access_memory(1, 4 * n, words[n]);
+    for (int n = 0; n < WORDS; n++) if (n % (WORDS / 4) < bank_words) access_memory(1, 4 * (WORDS + n), words[WORDS+n]);
     access_register(1, BASE_PROGRAM, base);
     access_register(1, CONTROL, 1);
     while (status[0] && (max_cycles == 0 || cycles < 32'(max_cycles))) @(negedge clk);
@@ -97,8 +101,9 @@ module compact_bench (
     counted = answer;
     if (!status[0]) begin
       file = $fopen(dump_path, "wb");
-      for (int n = WORDS; n < 2 * WORDS; n++) begin
-        access_memory(0, 4 * n, 0);
+      for (int n = 0; n < WORDS; n++) begin
+        answer = 0;
+        if (n % (WORDS / 4) < bank_words) access_memory(0, 4 * (WORDS + n), 0);
         $fwrite(file, "%u", answer);
       end
       $fclose(file);

