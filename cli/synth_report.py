@@ -32,6 +32,7 @@ def figures_of(
         "array_lut4": synthesis.array_lut4,
         "array_lut4_per_mac": round(synthesis.array_lut4 / macs, 1),
         "seeds": {str(place.seed): place.fmax for place in sorted(synthesis.places, key=lambda place: place.seed)},
+        "seeds_unrouted": list(synthesis.unrouted),
         "untimed": device.untimed,
         "critical_path": list(best.path),
         "tools": {name: tool.version for name, tool in synthesis.tools.items()},
@@ -54,6 +55,8 @@ def markdown(figures: dict[str, Any], files: Sequence[str]) -> str:
     rows, cols = figures["array"]
     titles, row = area_table(figures)
     what = {"board": "The whole design", "accelerator": "The accelerator alone"}[figures["design"]]
+    seeds = [f"{seed}: {fmax:.1f} MHz" for seed, fmax in figures["seeds"].items()]
+    seeds += [f"{seed}: not routed" for seed in figures["seeds_unrouted"]]
     lines = [
         f"# {figures['board']}: {rows}x{cols} on {figures['device']}",
         "",
@@ -63,7 +66,7 @@ def markdown(figures: dict[str, Any], files: Sequence[str]) -> str:
         f"|{'---:|' * len(titles)}",
         f"| {' | '.join(row)} |",
         "",
-        "Fmax by seed: " + ", ".join(f"{seed}: {fmax:.1f} MHz" for seed, fmax in figures["seeds"].items()) + ".",
+        f"Fmax by seed: {', '.join(seeds)}.",
     ]
     if not figures["timing_met"]:
         lines += ["", f"**The clock of {figures['target_mhz']:g} MHz is missed: there is no bitstream.**"]

@@ -4,7 +4,7 @@ import hashlib
 import os
 import re
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from .process import Job, run_jobs
 from .report import Place, read_place
 from .tools import Tool, find_tool
 
-__all__ = ["Design", "Step", "Synthesis", "SynthesisError", "synthesize"]
+__all__ = ["Design", "Step", "Synthesis", "SynthesisError", "finish_netlist", "synthesize"]
 
 Step = Callable[[str], None]
 """Told what happens now."""
@@ -50,10 +50,12 @@ class Design:
 
 @dataclass(frozen=True, kw_only=True)
 class Synthesis:
-    """What came of it: each seed's place and route, the best one first; its bitstream, if there should be one and no clock
-    is missed; the tools, by name. ``array_lut4`` is the logic of the array, in the netlist, before packing."""
+    """What came of it: each seed's place and route, the best one first; the seeds that came to none; the bitstream, if there
+    should be one and no clock is missed; the tools, by name. ``array_lut4`` is the logic of the array, in the netlist, before
+    packing."""
 
     places: Sequence[Place]
+    unrouted: Sequence[int]
     array_lut4: int
     bitstream: bytes
     tools: dict[str, Tool]
@@ -61,7 +63,8 @@ class Synthesis:
 
 
 def synthesize(design: Design, device: Device, *, seeds: Sequence[int], step: Step = lambda text: None) -> Synthesis:
-    """Synthesize, then place and route with each of the ``seeds``, as many side by side as there are processors.
+    """Synthesize, then place and route with each of the ``seeds``, as many side by side as there are processors. A seed that does
+    not route is given up; the others go on.
 
     Raises `SynthesisError`, and `ToolMissingError` for a tool that is not there.
     """
@@ -73,19 +76,24 @@ def synthesize(design: Design, device: Device, *, seeds: Sequence[int], step: St
         script = f"read_verilog design.v; {device.synthesize.format(top=design.top)}; write_json netlist.json"
         step("synthesizing (Yosys; a new YoWASP tool takes a minute more, once)")
         _run([Job(command=(tools["yosys"].executable, "-q", "-p", script), folder=folder, log="yosys.log")], ("netlist.json",))
-        array_lut4 = _finish_netlist(folder / "netlist.json", design.array, device)
+        array_lut4 = finish_netlist(folder / "netlist.json", design.array, device)
 
         jobs = [_place_job(design, device, tools, folder, seed) for seed in seeds]
         outputs = [(f"report{seed}.json", f"routed{seed}") for seed in seeds]
 
-        def tick() -> None:
-            step(_progress(jobs, seeds))
-            for job, seed in zip(jobs, seeds, strict=True):
-                _refuse_stall(job, seed)
+        unrouted: dict[int, str] = {}
 
-        _run(jobs, *outputs, step=tick)
+        def hopeless(job: Job) -> bool:
+            seed = seeds[jobs.index(job)]
+            if why := _stall(job, seed):
+                unrouted[seed] = why
+            return seed in unrouted
+
+        _run(jobs, *outputs, step=lambda: step(_progress(jobs, seeds, unrouted)), hopeless=hopeless)
+        if len(unrouted) == len(seeds):
+            raise SynthesisError("; ".join(unrouted.values()))
         places = [read_place(seed, (folder / f"report{seed}.json").read_text(), job.output, device)
-                  for seed, job in zip(seeds, jobs, strict=True)]  # fmt: skip
+                  for seed, job in zip(seeds, jobs, strict=True) if seed not in unrouted]  # fmt: skip
         places.sort(key=lambda place: (-place.margin, place.seed))
 
         bitstream = b""
@@ -99,7 +107,9 @@ def synthesize(design: Design, device: Device, *, seeds: Sequence[int], step: St
         sha256 = {"verilog": hashlib.sha256(design.verilog.encode()).hexdigest()}
         if bitstream:
             sha256["bitstream"] = hashlib.sha256(bitstream).hexdigest()
-        return Synthesis(places=places, array_lut4=array_lut4, bitstream=bitstream, tools=tools, sha256=sha256)
+        return Synthesis(
+            places=places, unrouted=sorted(unrouted), array_lut4=array_lut4, bitstream=bitstream, tools=tools, sha256=sha256
+        )
 
 
 def _place_job(design: Design, device: Device, tools: dict[str, Tool], folder: Path, seed: int) -> Job:
@@ -111,11 +121,16 @@ def _place_job(design: Design, device: Device, tools: dict[str, Tool], folder: P
     return Job(command=(tools[program].executable, *options), folder=folder, log=f"place{seed}.log")
 
 
-def _run(jobs: Sequence[Job], *outputs: Sequence[str], step: Callable[[], None] = lambda: None) -> None:
+def _run(
+    jobs: Sequence[Job], *outputs: Sequence[str],
+    step: Callable[[], None] = lambda: None, hopeless: Callable[[Job], bool] = lambda job: False,
+) -> None:  # fmt: skip
     """Run jobs; a tool that dies may say nothing, so its exit status and its output files decide."""
-    codes = run_jobs(jobs, workers=os.cpu_count() or 1, tick=step)
+    codes = run_jobs(jobs, workers=os.cpu_count() or 1, tick=step, hopeless=hopeless)
     for job, code, files in zip(jobs, codes, outputs, strict=True):
         tool = Path(job.command[0]).name
+        if code is None:
+            continue
         if code:
             how = f"was killed by signal {-code}" if code < 0 else f"failed with exit status {code}"
             raise SynthesisError(f"{tool} {how}{_last_error(job.output)}")
@@ -130,23 +145,28 @@ def _rounds(overused: int) -> int:
     return 30 if overused > _FEW else 300
 
 
-def _refuse_stall(job: Job, seed: int) -> None:
-    """Raise `SynthesisError` if nextpnr's router goes on without getting on: it would do so for ever."""
+def _stall(job: Job, seed: int) -> str:
+    """Why not to wait for it, if nextpnr's router goes on without getting on: it would do so for ever."""
     overused = [int(count) for count in re.findall(r" overused=(\d+)", job.output_end)]
     if overused and len(overused) - 1 - overused.index(min(overused)) >= (rounds := _rounds(min(overused))):
-        raise SynthesisError(
+        return (
             f"seed {seed} does not route: {min(overused):,} wires are used twice, at best, and {rounds} more rounds made it no "
             "fewer; try other seeds, or fewer features, lanes, pixel buses, multiplier blocks or less memory"
         )
+    return ""
 
 
-def _finish_netlist(path: Path, array: str, device: Device) -> int:
-    """Make the netlist ready for place and route; returns the lookup tables of ``array``."""
+def finish_netlist(path: Path, array: str, device: Device) -> int:
+    """Make Yosys's netlist, in its own JSON, ready for place and route; returns the lookup tables of the instance ``array``.
+
+    Raises `SynthesisError`.
+    """
     try:
         netlist = Netlist(path)
         luts = netlist.luts(array, device.luts)
         if device.family == "ecp5":
             netlist.cut_carry_chains()
+            netlist.absorb_output_registers()
             netlist.globalize_resets()
             netlist.place_blocks(array, device.sites)
             netlist.write(path)
@@ -160,10 +180,11 @@ def _last_error(output: str) -> str:
     return f": {errors[-1].removeprefix('ERROR:').strip()}" if errors else ""
 
 
-def _progress(jobs: Sequence[Job], seeds: Sequence[int]) -> str:
+def _progress(jobs: Sequence[Job], seeds: Sequence[int], unrouted: Container[int]) -> str:
     states = []
     for job, seed in zip(jobs, seeds, strict=True):
         output = job.output_end
         found = [(output.rfind(mark), stage) for mark, stage in _STAGES.items() if mark in output]
-        states.append(f"seed {seed} {max(found)[1] if found else 'waiting'}")
+        state = max(found)[1] if found else "waiting"
+        states.append(f"seed {seed} {'given up' if seed in unrouted else state}")
     return f"place and route: {', '.join(states)}"

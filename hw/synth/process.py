@@ -41,15 +41,17 @@ class Job:
 
 
 def run_jobs(
-    jobs: Sequence[Job], *, workers: int, tick: Callable[[], None], environment: Mapping[str, str] = os.environ
-) -> list[int]:
-    """Run the jobs, ``workers`` at a time, in their order; their exit statuses. ``tick`` is called ten times a second.
+    jobs: Sequence[Job], *, workers: int, tick: Callable[[], None], hopeless: Callable[[Job], bool] = lambda job: False,
+    environment: Mapping[str, str] = os.environ,
+) -> list[int | None]:  # fmt: skip
+    """Run the jobs, ``workers`` at a time, in their order; their exit statuses. ``tick`` is called ten times a second, and so is
+    ``hopeless`` for each job that runs: one that is gets ended, and has no status.
 
     Whatever ends the call, none of their processes is left. Raises ``OSError`` if a program cannot be started.
     """
     waiting = list(enumerate(jobs))
     running: dict[int, subprocess.Popen[bytes]] = {}
-    codes = [0] * len(jobs)
+    codes: list[int | None] = [None] * len(jobs)
     try:
         while waiting or running:
             while waiting and len(running) < workers:
@@ -61,11 +63,17 @@ def run_jobs(
                     )  # fmt: skip
             for index in [index for index, process in running.items() if process.poll() is not None]:
                 codes[index] = running.pop(index).returncode
+            for index in [index for index in running if hopeless(jobs[index])]:
+                _end(running.pop(index))
             tick()
             if running:
                 time.sleep(_POLL)
     finally:
         for process in running.values():
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+            _end(process)
     return codes
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()

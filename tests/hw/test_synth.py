@@ -95,11 +95,18 @@ def test_the_best_seed_counts(tools) -> None:
 
 
 def test_a_router_that_does_not_get_on_is_given_up(tools) -> None:
-    """Also while another seed is on its way; and not while it does get on."""
+    """And not while it does get on; other seeds go on, whenever they end."""
     rounds = "for n in 900 800 $(seq 850 880); do echo \"Info: iter=1 wires=9 overused=$n overuse=$n archfail=NA\"; done\n"
     tools(nextpnr_ecp5=rounds + "sleep 60")
     with pytest.raises(SynthesisError, match=r"^seed 1 does not route: 800 wires are used twice, at best, and 30 more rounds"):
+        synthesize(DESIGN, ECP5, seeds=(1,))
+    with pytest.raises(SynthesisError, match=r"^seed 1 does not route: .*; seed 2 does not route: "):
         synthesize(DESIGN, ECP5, seeds=(1, 2))
+    for other in ("", "sleep 1\n"):
+        tools(nextpnr_ecp5=f'case "$*" in *"--seed 2"*) {other}{NEXTPNR}\nexit;; esac\n{rounds}sleep 60')
+        synthesis = synthesize(DESIGN, ECP5, seeds=(1, 2, 3))
+        assert [place.seed for place in synthesis.places] == [2]
+        assert (list(synthesis.unrouted), synthesis.bitstream) == ([1, 3], b"seed 2\n")
     for few in ("$(seq 105 -1 1) 0", "2 $(seq 10 300) 1 $(seq 5 200) 0"):
         tools(nextpnr_ecp5=rounds.replace("800 $(seq 850 880)", few) + NEXTPNR)
         assert synthesize(DESIGN, ECP5, seeds=(2,)).bitstream == b"seed 2\n"
