@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tilewright.hw import primitives
 from tilewright.hw.synth import DEVICES
+from tilewright.hw.synth.flow import finish_netlist
 
 __all__ = ["FAMILIES", "count_cells", "simulated", "synthesize"]
 
@@ -28,12 +29,18 @@ _SKIPPED = re.compile(r"`ifdef TIMING\n.*?`endif\n|\n\s*specify\n.*?endspecify\n
 
 
 def synthesize(folder: Path, family: str, verilog: str, top: str) -> str:
-    """The netlist of module ``top`` for the family's device, by the command that `tilewright synth` gives Yosys."""
+    """The netlist of module ``top`` for the family's device, as `tilewright synth` gives it to nextpnr."""
+    device = DEVICES[FAMILIES[family]]
     (folder / "design.v").write_text(verilog)
-    script = f"read_verilog design.v; {DEVICES[FAMILIES[family]].synthesize.format(top=top)}; write_verilog -noattr netlist.v"
+    _run_yosys(folder, f"read_verilog design.v; {device.synthesize.format(top=top)}; write_json netlist.json")
+    finish_netlist(folder / "netlist.json", top, device)
+    _run_yosys(folder, "read_json netlist.json; write_verilog -noattr netlist.v")
+    return (folder / "netlist.v").read_text()
+
+
+def _run_yosys(folder: Path, script: str) -> None:
     yosys = subprocess.run([_YOSYS, "-q", "-p", script], cwd=folder, capture_output=True, text=True)
     assert yosys.returncode == 0, (yosys.stdout + yosys.stderr)[-2000:]
-    return (folder / "netlist.v").read_text()
 
 
 def count_cells(netlist: str) -> Counter[str]:

@@ -1,7 +1,8 @@
 // Simulation model of Lattice ECP5's DP16KD in the modes that Yosys maps this project's memories to: port A writes and port B
-// reads, both 36 bits wide (512 words, pseudo dual port) or both 18 (1,024 words), without output registers or resets, contents
-// zero at first. What B reads of a word that A writes in the same cycle is not defined; here it is the inverse of what was
-// there. What A shows is not modelled at 18 bits. Anything else is an error.
+// reads, both 36 bits wide (512 words, pseudo dual port) or both 18 (1,024 words), without resets, contents zero at first; and
+// with output registers (REGMODE), which hw/synth/netlist.py turns on: what is read comes a cycle later. What B reads of a word
+// that A writes in the same cycle is not defined; here it is the inverse of what was there. What A shows is not modelled at 18
+// bits. Anything else is an error.
 // After Lattice FPGA-TN-02204, ECP5 and ECP5-5G Memory Usage Guide. A word's address begins at bit 4 (18 bits) or 5 (36); bits 0
 // to 3 of A's enable the bytes, of 9 bits each; DIB has the upper half of 36 bits: as nextpnr places the ports of a PDPW16KD.
 // That DOB has the upper half of what is read is from Yosys's map of memories.
@@ -66,15 +67,20 @@ module DP16KD(
       out <= written == shown && (lanes & looked) != 0 ? ~words[shown] : words[shown];
       half <= read[4];
     end
+  localparam registered = REGMODE_B == "OUTREG";
+  wire [35:0] answer = {wide || half ? out[35:18] : out[17:0], wide ? out[17:0] : ~out[17:0]};
+  reg [35:0] held = 0;
+  always @(posedge CLKB) if (OCEB) held <= answer;
+  wire [35:0] result = registered ? held : answer;
   assign {DOA17, DOA16, DOA15, DOA14, DOA13, DOA12, DOA11, DOA10, DOA9, DOA8, DOA7, DOA6, DOA5, DOA4, DOA3, DOA2, DOA1, DOA0} =
-    wide ? out[17:0] : ~out[17:0];
+    result[17:0];
   assign {DOB17, DOB16, DOB15, DOB14, DOB13, DOB12, DOB11, DOB10, DOB9, DOB8, DOB7, DOB6, DOB5, DOB4, DOB3, DOB2, DOB1, DOB0} =
-    wide || half ? out[35:18] : out[17:0];
+    result[35:18];
 
   always @(posedge CLKB)
     if (WEB || RSTA || RSTB || CSA0 || CSA1 || CSA2 || CSB0 || CSB1 || CSB2 || !OCEB) $error("DP16KD: not in this mode");
   initial
-    if (!(DATA_WIDTH_A == 36 || DATA_WIDTH_A == 18) || DATA_WIDTH_B != DATA_WIDTH_A || CONTENTS != 0 || REGMODE_A != "NOREG" ||
-        REGMODE_B != "NOREG" || CSDECODE_A != "0b000" || CSDECODE_B != "0b000" || CLKAMUX != "CLKA" || CLKBMUX != "CLKB")
+    if (!(DATA_WIDTH_A == 36 || DATA_WIDTH_A == 18) || DATA_WIDTH_B != DATA_WIDTH_A || CONTENTS != 0 || REGMODE_A != (wide ? REGMODE_B : "NOREG") ||
+        !(registered || REGMODE_B == "NOREG") || CSDECODE_A != "0b000" || CSDECODE_B != "0b000" || CLKAMUX != "CLKA" || CLKBMUX != "CLKB")
       $error("DP16KD: not with these parameters");
 endmodule

@@ -1,4 +1,5 @@
-"""Yosys's netlist before place and route: its logic counted, ends of carry chains cut off, resets put on global wires."""
+"""Yosys's netlist before place and route: its logic counted, ends of carry chains cut off, resets put on global wires, registers
+taken into block RAMs."""
 
 import itertools
 import json
@@ -45,6 +46,14 @@ class Netlist:
         """
         return sum(_globalize(module) for module in self._design["modules"].values())
 
+    def absorb_output_registers(self) -> int:
+        """Take registers behind ECP5's block RAMs into them, where nothing else reads the RAM and each register takes every word;
+        returns how many block RAMs.
+
+        Yosys does not. A word comes 5.8 ns after the clock without, by nextpnr's figures, and 1.0 ns with.
+        """
+        return sum(_absorb(ports, cells) for ports, cells in self._modules)
+
     def place_blocks(self, array: str, sites: Sequence[Sequence[str]]) -> int:
         """Tell nextpnr where ECP5's multiplier blocks go (`block_sites`); returns how many there are. Raises ``ValueError``."""
         cells = {name: cell for _, cells in self._modules for name, cell in cells.items() if cell["type"] == "MULT18X18D"}
@@ -83,6 +92,38 @@ def _passes_carry(cell: dict[str, Any]) -> bool:
     constants = {"0": (0,), "1": (1,)}
     values = [constants.get(cell["connections"][f"{pin}0"][0], (0, 1)) for pin in "ABCD"]
     return any(table >> (a + 2 * b + 4 * c + 8 * d) & 1 for a, b, c, d in itertools.product(*values))
+
+
+def _absorb(ports: dict[str, Any], cells: dict[str, Any]) -> int:
+    readers: dict[Any, list[tuple[str, str]]] = {bit: [("", name)] for name, port in ports.items() for bit in port["bits"]}
+    for name, cell in cells.items():
+        for port, bits in cell["connections"].items():
+            if cell["port_directions"][port] != "output":
+                for bit in bits:
+                    readers.setdefault(bit, []).append((name, port))
+    rams = [cell for cell in cells.values() if cell["type"] == "DP16KD"]
+    count = 0
+    for ram in rams:
+        wires = ram["connections"]
+        outputs = {port: readers[bits[0]] for port, bits in wires.items() if port.startswith("DO") and bits[0] in readers}
+        if any(len(found) > 1 or not _passes_on(cells.get(found[0][0]), found[0][1], wires) for found in outputs.values()):
+            continue
+        for port, ((name, _),) in outputs.items():
+            wires[port] = cells.pop(name)["connections"]["Q"]
+        halves = "AB" if int(ram["parameters"]["DATA_WIDTH_B"], 2) == 36 else "B"  # a word of 36 bits is on both ports
+        ram["parameters"] |= {f"REGMODE_{half}": "OUTREG" for half in halves}
+        wires |= {f"OCE{half}": ["1"] for half in halves}
+        count += 1
+    return count
+
+
+def _passes_on(cell: dict[str, Any] | None, port: str, ram: Mapping[str, Any]) -> bool:
+    """Whether ``port`` is the input of a register that takes it at each edge of the clock that reads ``ram``, and starts at 0."""
+    if cell is None or cell["type"] != "TRELLIS_FF" or port != "DI":
+        return False
+    wires, parameters = cell["connections"], cell["parameters"]
+    free = wires.get("LSR", ["0"]) == ["0"] and parameters["CEMUX"].strip() == "1"
+    return free and wires["CLK"] == ram["CLKB"] and parameters["REGSET"] == "RESET" and parameters["CLKMUX"] == "CLK"
 
 
 def _globalize(module: dict[str, Any]) -> int:

@@ -25,19 +25,22 @@ module bench(input clk, output reg done, output reg [31:0] wrong_apart, wrong_me
   wire [35:0] data = noise[95:60];
   wire [103:0] expected, mapped;
   reg [103:0] late;
+  localparam registered = REGISTERED;
   memories rtl(.clk, .rst(1'b0), .write_address, .read_address, .write_lanes, .read_enable, .data, .words(expected));
   netlist net(.clk, .rst(1'b0), .write_address, .read_address, .write_lanes, .read_enable, .data, .words(mapped));
-  reg [2:0] met = 0;  // by memory: the word read last was written at that time
+  reg [2:0] met_now = 0, met_before = 0;  // by memory: the word read last was written at that time
+  wire [2:0] met = registered ? met_before : met_now;
   wire [103:0] apart = {{32{!met[2]}}, {36{!met[1]}}, {36{!met[0]}}};
   initial {done, wrong_apart, wrong_met, wrong_late} = 0;
   always @(posedge clk) begin
     count <= count + 1;
     noise <= {noise[94:0], noise[95] ^ noise[93] ^ noise[48] ^ noise[46]} ^ (noise << 37);
     late <= expected;
+    met_before <= met_now;
     if (read_enable) begin
-      met[0] <= write_address[8:0] == read_address[8:0] && write_lanes != 0;
-      met[1] <= write_address[8:0] == read_address[8:0] && write_lanes[0];
-      met[2] <= write_address == read_address && write_lanes != 0;
+      met_now[0] <= write_address[8:0] == read_address[8:0] && write_lanes != 0;
+      met_now[1] <= write_address[8:0] == read_address[8:0] && write_lanes[0];
+      met_now[2] <= write_address == read_address && write_lanes != 0;
     end
     if (((mapped ^ expected) & apart) != 0) wrong_apart <= wrong_apart + 1;
     if (met == 7 && mapped[35:0] != expected[35:0] && mapped[71:36] != expected[71:36]) wrong_met <= wrong_met + 1;
@@ -49,7 +52,8 @@ endmodule
 
 
 class Memories(wiring.Component):
-    """512 words of 36 bits in lanes of 9, the same without lanes, and 1,024 words of 32 bits in lanes of 8."""
+    """512 words of 36 bits in lanes of 9, the same without lanes, and 1,024 words of 32 bits in lanes of 8; with or without a
+    register behind each."""
 
     write_address: In(10)
     read_address: In(10)
@@ -57,6 +61,10 @@ class Memories(wiring.Component):
     read_enable: In(1)
     data: In(36)
     words: Out(104)
+
+    def __init__(self, registered: bool):
+        self._registered = registered
+        super().__init__()
 
     def elaborate(self, platform):
         m = Module()
@@ -72,20 +80,26 @@ class Memories(wiring.Component):
                 write.en.eq(self.write_lanes),
             ]
             words.append(read.data)
-        m.d.comb += self.words.eq(Cat(words))
+        late = Signal(104, reset_less=True)
+        m.d.sync += late.eq(Cat(words))
+        m.d.comb += self.words.eq(late if self._registered else Cat(words))
         return m
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("registered", [False, True])
 @pytest.mark.parametrize("family", FAMILIES)
-def test_models(family: str, tmp_path: Path) -> None:
+def test_models(family: str, registered: bool, tmp_path: Path) -> None:
     """And that a word of the cycle before is another one: the bench sees differences."""
-    rtl = convert(Memories(), "memories")
+    rtl = convert(Memories(registered), "memories")
     cells = netlist.synthesize(tmp_path, family, rtl, "memories")
     counts = netlist.count_cells(cells)
     assert {cell: counts[cell] for cell in FAMILIES[family]} == FAMILIES[family]
+    if family == "ecp5":
+        assert cells.count('.REGMODE_B("OUTREG")') == (4 if registered else 0)
+        assert counts["TRELLIS_FF"] == 0
     net = netlist.simulated(family, cells.replace("module memories(", "module netlist("))
-    (tmp_path / "bench.sv").write_text("\n".join([BENCH, rtl, net]))
+    (tmp_path / "bench.sv").write_text("\n".join([BENCH.replace("REGISTERED", str(int(registered))), rtl, net]))
     build = Build(sources=(tmp_path / "bench.sv",), top="bench", visible=True)
     answer = tmp_path / "answer.json"
     module = Path(__file__).with_name("multiplier_cocotb.py")

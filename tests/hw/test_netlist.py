@@ -1,4 +1,4 @@
-"""Carry chains of a netlist: what is cut off, and that nothing else is."""
+"""A netlist before place and route: carry chains, resets, block RAMs; what is changed, and that nothing else is."""
 
 import json
 
@@ -79,3 +79,58 @@ def test_wide_resets_go_over_global_wires(tmp_path):
     assert all(cells[name]["connections"]["LSR"] == [10] for name in wide)
     assert all(cells[name] == cell for name, cell in others.items())
     assert cells["logic"]["connections"]["A"] == [7]
+
+
+def _block_ram(width: int, outputs: dict[str, int]):
+    wires = {"CLKA": [2], "CLKB": [2], "OCEA": ["0"], "OCEB": ["1"]} | {port: [bit] for port, bit in outputs.items()}
+    return {
+        "type": "DP16KD",
+        "parameters": dict.fromkeys(("DATA_WIDTH_A", "DATA_WIDTH_B"), f"{width:032b}")
+        | dict.fromkeys(("REGMODE_A", "REGMODE_B"), "NOREG"),
+        "port_directions": {port: "output" if port in outputs else "input" for port in wires},
+        "connections": wires,
+    }
+
+
+def _behind(ram: int, output: int, **changes):
+    """A register behind bit ``ram``."""
+    wires = {"CLK": [2], "DI": [ram], "Q": [output]} | {port: [bit] for port, bit in changes.items() if len(port) < 4}
+    parameters = {"CEMUX": "1 ", "CLKMUX": "CLK", "REGSET": "RESET"} | {k: v for k, v in changes.items() if len(k) > 3}
+    directions = {port: "output" if port == "Q" else "input" for port in wires}
+    return {"type": "TRELLIS_FF", "parameters": parameters, "port_directions": directions, "connections": wires}
+
+
+@pytest.mark.parametrize(("width", "halves"), [(36, "AB"), (18, "B")])
+@pytest.mark.parametrize(
+    ("others", "absorbed"),
+    [
+        ({}, True),
+        ({"second": _behind(11, 21, CE=5, CEMUX="CE")}, False),
+        ({"second": _behind(11, 21, LSR=5)}, False),
+        ({"second": _behind(11, 21, REGSET="SET")}, False),
+        ({"second": _behind(11, 21, CLK=3)}, False),
+        ({"second": _behind(11, 21, CLKMUX="INV")}, False),
+        ({"third": _behind(11, 22)}, False),  # two read it
+        ({"port": [11]}, False),  # the outside does
+        ({"second": _behind(11, 21) | {"type": "LUT4"}}, False),
+    ],
+)
+def test_registers_behind_block_rams(tmp_path, width, halves, others, absorbed):
+    cells = {"ram": _block_ram(width, {"DOA0": 10, "DOB3": 11, "DOB4": 12}), "first": _behind(10, 20), "second": _behind(11, 21)}
+    cells |= {name: cell for name, cell in others.items() if name != "port"}  # nothing reads bit 12
+    ports = {"o": {"direction": "output", "bits": [20, 21, *others.get("port", [])]}}
+    path = tmp_path / "netlist.json"
+    path.write_text(json.dumps({"modules": {"top": {"ports": ports, "cells": cells}}}))
+    netlist = Netlist(path)
+    assert netlist.absorb_output_registers() == absorbed
+    netlist.write(path)
+    found = json.loads(path.read_text())["modules"]["top"]["cells"]
+    if not absorbed:
+        assert found == cells
+        return
+    assert found.keys() == {"ram"}
+    wires, parameters = found["ram"]["connections"], found["ram"]["parameters"]
+    assert (wires["DOA0"], wires["DOB3"], wires["DOB4"]) == ([20], [21], [12])
+    for half in "AB":
+        assert parameters[f"REGMODE_{half}"] == ("OUTREG" if half in halves else "NOREG")
+        assert wires[f"OCE{half}"] == ["1" if half in halves + "B" else "0"]
