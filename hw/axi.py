@@ -124,8 +124,8 @@ class ReadChannel(wiring.Component):
     """Share AR and R among ``clients`` clients, round robin, with up to ``outstanding`` bursts in flight, in order.
 
     A request is on AR one cycle after it was taken; a beat is at its client one cycle after it was on R. RREADY is
-    always high. ``halt`` takes no more requests and throws away what still comes; ``quiet`` says that nothing is in
-    flight.
+    always high. A cycle after ``halt`` it takes no more requests and throws away what still comes; ``quiet`` says that nothing
+    is in flight.
     """
 
     def __init__(self, clients: int, data_bits: int, outstanding: int = 16):
@@ -154,16 +154,17 @@ class ReadChannel(wiring.Component):
                         with m.If(self.clients[candidate].requests.valid):
                             m.d.comb += chosen.eq(candidate)
 
-        # Known in time for the clients: what the order's own flag says late.
-        full, filling = Signal(), Signal()
+        # Known in time for the clients: what the order's own flag says late, and `halt`, which comes from far away.
+        full, filling, blocked, halted = Signal(), Signal(), Signal(), Signal()
+        next_full = (full | filling) & ~order.r_en
         m.d.comb += filling.eq((order.level == self._outstanding - 1) & order.w_en)
-        m.d.sync += full.eq((full | filling) & ~order.r_en)
+        m.d.sync += [full.eq(next_full), blocked.eq(next_full | self.halt), halted.eq(self.halt)]
         space = Signal()
         m.d.comb += [
             axi.arsize.eq(exact_log2(self._data_bits // 8)),
             axi.arburst.eq(1),  # INCR
             axi.rready.eq(1),
-            space.eq((~axi.arvalid | axi.arready) & ~full & ~self.halt),
+            space.eq((~axi.arvalid | axi.arready) & ~blocked),
             order.w_data.eq(chosen),
         ]
         with m.If(axi.arready):
@@ -190,7 +191,7 @@ class ReadChannel(wiring.Component):
         for index, client in enumerate(self.clients):
             m.d.comb += [
                 client.beat.eq(beat),
-                client.beat_valid.eq(beat_valid & order.r_rdy & (order.r_data == index) & ~self.halt),
+                client.beat_valid.eq(beat_valid & order.r_rdy & (order.r_data == index) & ~halted),
             ]
         m.d.comb += self.quiet.eq(~axi.arvalid & ~order.r_rdy & ~beat_valid)
         return m
@@ -199,7 +200,8 @@ class ReadChannel(wiring.Component):
 class BurstSplitter(wiring.Component):
     """Cut transfers into bursts that end at multiples of `BURST_BEATS` beats, and so never cross 4 KiB.
 
-    ``last`` marks the transfer's last burst. One burst per cycle; the first comes two cycles after the transfer.
+    ``last`` marks the transfer's last burst. One burst per cycle; the first comes two cycles after the transfer. ``accepted`` is
+    the transfer in the cycle after it was accepted.
     """
 
     def __init__(self, beat_bytes: int):
@@ -208,6 +210,7 @@ class BurstSplitter(wiring.Component):
             {
                 "transfers": In(stream.Signature(RUNS)),
                 "bursts": Out(stream.Signature(data.StructLayout({"burst": BURST, "last": 1}))),
+                "accepted": Out(RUNS),
                 "busy": Out(1),
             }
         )
@@ -216,23 +219,24 @@ class BurstSplitter(wiring.Component):
         m = Module()
         low = exact_log2(self._beat_bytes)
         window = exact_log2(BURST_BEATS)
-        transfer = Signal(RUNS)
+        transfer = Signal(RUNS, reset_less=True)
         walking = Signal()
         last_run = Signal()
         m.d.comb += [self.transfers.ready.eq(~walking), last_run.eq(transfer.runs == 1)]
 
-        beat = Signal(32 - low)  # address in beats
-        windows = Signal(RUNS["run_bytes"].width - low - window + 1)  # multiples of BURST_BEATS ahead of the run's last beat
-        rest = Signal(range(1, BURST_BEATS + 1))  # beats of the run from the last of them on
-        final = Signal()
+        beat = Signal(32 - low, reset_less=True)  # address in beats
+        # Multiples of BURST_BEATS ahead of the run's last beat, and whether there are none.
+        windows = Signal(RUNS["run_bytes"].width - low - window + 1, reset_less=True)
+        ends = Signal(reset_less=True)
+        rest = Signal(range(1, BURST_BEATS + 1), reset_less=True)  # beats of the run from the last of them on
+        final = Signal(reset_less=True)
         valid = Signal()
-        ends = Signal()
         m.d.comb += [
-            ends.eq(windows == 0),
             self.bursts.p.burst.address.eq(Cat(C(0, low), beat)),
             self.bursts.p.burst.beats.eq(Mux(ends, rest, BURST_BEATS) - beat[:window]),
             self.bursts.p.last.eq(ends & final),
             self.bursts.valid.eq(valid),
+            self.accepted.eq(transfer),
             self.busy.eq(walking | valid),
         ]
         last_beat = (transfer.address[: low + window] + transfer.run_bytes - 1)[low:]
@@ -244,11 +248,13 @@ class BurstSplitter(wiring.Component):
                 valid.eq(begin | (valid & ~ends)),
                 beat.eq(Cat(C(0, window), beat[window:] + 1)),
                 windows.eq(windows - 1),
+                ends.eq(windows == 1),
             ]
             with m.If(begin):
                 m.d.sync += [
                     beat.eq(transfer.address[low:]),
                     windows.eq(last_beat >> window),
+                    ends.eq((last_beat >> window)[: len(windows)] == 0),
                     rest.eq(last_beat[:window] + 1),
                     final.eq(last_run),
                 ]

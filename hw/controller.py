@@ -333,11 +333,12 @@ class Lifecycle(wiring.Component):
         m = Module()
         m.d.comb += self.running.eq(self.go | (self.busy & ~self.resetting))
         # Registers: `clear` and `halt` go everywhere, `quiet` comes from everywhere.
-        at_rest = Signal()
+        halted, at_rest = Signal(), Signal()
         m.d.sync += [
             self.clear.eq(0),
             self.halt.eq(self.failed | self.resetting),
-            at_rest.eq(self.quiet & self.halt & self.resetting),
+            halted.eq(self.halt),
+            at_rest.eq(self.quiet & halted & self.resetting),
         ]
         with m.FSM(name="lifecycle"):
             with m.State("READY"):

@@ -9,6 +9,7 @@ from .data_register import data_register
 from .isa import Mode
 from .pe import row_layout
 from .scratchpad import Scratchpad
+from .skew import Delay
 
 __all__ = ["LEAD_LIMIT", "Feeder", "step_layout"]
 
@@ -68,9 +69,13 @@ class Feeder(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        # While the memory reads, what depends on the step alone is worked out: `asked` is a cycle ahead of the words.
+        # While the memory reads, what depends on the step alone is worked out: `asked` is a cycle ahead of the words, `early`
+        # two cycles.
+        m.submodules.step_delay = step_delay = Delay(self.step.shape(), Scratchpad.LATENCY - 2)
+        early = step_delay.o
         asked, step = (Signal.like(self.step, name=name) for name in ("asked", "answered"))
-        m.d.sync += [asked.eq(self.step), step.eq(asked)]
+        m.d.comb += step_delay.i.eq(self.step)
+        m.d.sync += [asked.eq(early), step.eq(asked)]
 
         # First cycle: a datum for each row, in dense mode; otherwise the pad that stands in for taps outside the image.
         blocks = data.ArrayLayout(data.ArrayLayout(signed(8), self._rows), self._vector // self._rows)
@@ -91,7 +96,7 @@ class Feeder(wiring.Component):
         out = data_register(m, self.lanes, "out")
         m.d.sync += out.eq(lanes)
         if self._groups or self._packed:
-            taken, kernel_row = self._place_taps(m, step, used)
+            taken, kernel_row = self._place_taps(m, early, step, used)
         if self._groups:
             depthwise = Signal()
             m.d.sync += depthwise.eq(step.mode == Mode.DEPTHWISE)
@@ -107,11 +112,14 @@ class Feeder(wiring.Component):
                     m.d.sync += out[r].data.eq(Array(window[r] for window in windows)[kernel_row[r]])
         return m
 
-    def _place_taps(self, m, step, used):
-        """For each array row, a cycle after ``step``: whether its tap lies inside the image, and its kernel row in the pass."""
+    def _place_taps(self, m, early, step, used):
+        """For each array row, a cycle after ``step``: whether its tap lies inside the image, and its kernel row in the pass.
+
+        ``early`` is two cycles ahead of ``step``.
+        """
         first = Signal(signed(14), reset_less=True)  # columns first .. limit - 1 of the kernel lie inside
         limit = Signal(signed(14), reset_less=True)
-        m.d.sync += [first.eq(-self.step.x), limit.eq(self.step.width - self.step.x)]
+        m.d.sync += [first.eq(-early.x), limit.eq(early.width - early.x)]
         first_column, limit_column = self._column(m, "first", first), self._column(m, "limit", limit)
         taken = Signal(self._rows, reset_less=True)
         kernel_rows = []
@@ -121,10 +129,10 @@ class Feeder(wiring.Component):
             base = Signal(signed(9), name=f"base_{r}", reset_less=True)
             reached_row = Signal(range(self._ports), name=f"reached_row_{r}", reset_less=True)
             row = Signal(range(self._ports), name=f"row_{r}", reset_less=True)
-            nearest, number = self.step.bases[0], C(0)
+            nearest, number = early.bases[0], C(0)
             for n in range(1, self._ports):
-                reached = self.step.reached[n - 1][r]
-                nearest, number = Mux(reached, self.step.bases[n], nearest), Mux(reached, n, number)
+                reached = early.reached[n - 1][r]
+                nearest, number = Mux(reached, early.bases[n], nearest), Mux(reached, n, number)
             m.d.sync += [base.eq(nearest), reached_row.eq(number), column.eq(base + r), row.eq(reached_row)]
             kernel_row = Signal.like(row, name=f"kernel_row_{r}", reset_less=True)
             kernel_rows.append(kernel_row)

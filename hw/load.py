@@ -177,7 +177,8 @@ class LoadEngine(wiring.Component):
         room = Signal(init=self._fifo_beats >= BURST_BEATS)  # for the longest burst
         requests = self.read.requests
         requested = requests.valid & requests.ready
-        popped = beats.o.valid & beats.o.ready
+        popped = Signal()  # a cycle later: whether a beat is taken is known late
+        m.d.sync += popped.eq(beats.o.valid & beats.o.ready)
         m.d.comb += [
             requests.p.eq(splitter.bursts.p.burst),
             requests.valid.eq(splitter.bursts.valid & room),

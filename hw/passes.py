@@ -35,6 +35,7 @@ PASS = data.StructLayout({
     "y": signed(13),
     "x": signed(13),  # of the first tap
     "lead": range(LEAD_LIMIT + 1),
+    "pixel": signed(14),  # image column of the first step: x + lead
     "gap": 6,  # depthwise: cycles between the last step of the latest depthwise pass and this one's first, at least
     "residual": 1,  # read the residual operand in this pass
     "res_address": 16,
@@ -260,6 +261,7 @@ class PassWalker(wiring.Component):
             "prime": packed & (x > 0) & (x[: exact_log2(self._vector)] != 0),
             "address": address + lead * ins.x_step,
             "lead": lead,
+            "pixel": x + lead,
             "residual": ins.residual & last if self._residual else C(0),
             "first": first,
             "last": last,

@@ -71,35 +71,47 @@ class ConstantRing(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
 
-        # A bit more than an address, to tell full from empty.
         parts = self._cols // self._lanes
         blocks = RING_BLOCKS // parts
-        newest = Signal(range(2 * blocks))
-        oldest = Signal(range(2 * blocks))
-        full = Signal()
+        newest = Signal(range(blocks))
+        oldest = Signal(range(blocks))
+        level = Signal(range(blocks + 1))  # complete blocks
+        full = Signal()  # a flag beside the counter: what comes before waits for it
         part = Signal(range(parts))  # of the vector that comes
-        enter = Signal()
+        enter, comes, goes = Signal(), Signal(), Signal()
         m.d.comb += [
-            self.empty.eq(newest == oldest),
-            full.eq(newest == oldest ^ blocks),
+            self.empty.eq(level == 0),
             enter.eq(self.constants.valid & ~full),
             self.constants.ready.eq(~full & (part == parts - 1)),
+            comes.eq(enter & (part == parts - 1) & (self.constants.payload.plane == CONSTANT_VECTORS - 1)),
+            goes.eq(self.valid & self.block_end),
         ]
-        m.d.sync += part.eq(part + enter)
-        with m.If(self.constants.valid & self.constants.ready & (self.constants.payload.plane == CONSTANT_VECTORS - 1)):
-            m.d.sync += newest.eq(newest + 1)
-        with m.If(self.valid & self.block_end):
-            m.d.sync += oldest.eq(oldest + 1)
+        m.d.sync += [
+            part.eq(part + enter),
+            newest.eq(newest + comes),
+            oldest.eq(oldest + goes),
+            level.eq(level + comes - goes),
+            full.eq((full | (comes & (level == blocks - 1))) & ~goes),
+        ]
 
+        # Written a cycle later: what comes is known late.
+        place = Signal(range(RING_BLOCKS), reset_less=True)
+        written = Signal(8 * self._lanes, reset_less=True)
+        enables = Signal(CONSTANT_VECTORS)
+        m.d.sync += [
+            place.eq(Cat(part, newest)),
+            written.eq(self.constants.payload.data.word_select(part, 8 * self._lanes)),
+            *(enable.eq(enter & (self.constants.payload.plane == plane)) for plane, enable in enumerate(enables)),
+        ]
         planes = []
         for plane in range(CONSTANT_VECTORS):
             m.submodules[f"plane_{plane}"] = ram = memory.Memory(shape=8 * self._lanes, depth=RING_BLOCKS, init=[])
             write, read = ram.write_port(), ram.read_port()
             m.d.comb += [
-                write.addr.eq(Cat(part, newest[:-1])),
-                write.data.eq(self.constants.payload.data.word_select(part, 8 * self._lanes)),
-                write.en.eq(enter & (self.constants.payload.plane == plane)),
-                read.addr.eq(Cat(self.part, oldest[:-1])),
+                write.addr.eq(place),
+                write.data.eq(written),
+                write.en.eq(enables[plane]),
+                read.addr.eq(Cat(self.part, oldest)),
                 read.en.eq(self.valid),
             ]
             planes.append(read.data)
@@ -124,7 +136,7 @@ class PostProcessor(wiring.Component):
     ``target`` whose multipliers lanes and pool have.
 
     - ``contexts``: one per instruction, in order, at least a cycle before its first sum; ``CONTEXTS`` fit.
-    - ``constants``: the last vector of a block at least a cycle before the block's first sum; ``RING_BLOCKS`` parts fit.
+    - ``constants``: the last vector of a block at least two cycles before the block's first sum; ``RING_BLOCKS`` parts fit.
     - ``tables``: always taken. Nothing here keeps them apart from results in flight: no entry may change from the first
       sum of an instruction with ``residual`` until its ``done``.
     - ``residuals``: a vector for each sum of an instruction with ``residual``, in their order, no later than the sum.
@@ -186,13 +198,15 @@ class PostProcessor(wiring.Component):
         for previous, following in pairwise(marks):
             m.d.sync += following.eq(previous)
 
-        # Instructions: pushed, begun (all sums are in), ended (all are written). A bit more than an address, as above.
+        # Instructions: pushed, begun (all sums are in). A bit more than an address, to tell none from all. Those that are not
+        # written are counted, with a flag beside the counter as above.
         pushed = Signal(range(2 * CONTEXTS))
         begun = Signal(range(2 * CONTEXTS))
-        ended = Signal(range(2 * CONTEXTS))
+        level = Signal(range(CONTEXTS + 1))
+        full = Signal()
         starting = Signal(init=1)
         m.d.comb += [
-            self.contexts.ready.eq(pushed != ended ^ CONTEXTS),
+            self.contexts.ready.eq(~full),
             marks[0].valid.eq(self.sums.valid & (self.sums.part == self._parts - 1)),
             marks[0].part.eq(self.sums.part),
             marks[0].first.eq(starting),
@@ -204,7 +218,8 @@ class PostProcessor(wiring.Component):
         m.d.sync += [
             pushed.eq(pushed + push),
             begun.eq(begun + marks[0].end),
-            ended.eq(ended + self.done),
+            level.eq(level + push - self.done),
+            full.eq((full | (push & (level == CONTEXTS - 1))) & ~self.done),
         ]
         with m.If(marks[0].valid):
             m.d.sync += starting.eq(self.sums.end)

@@ -12,7 +12,8 @@ class Preset:
     """A board and what is on it.
 
     ``board`` is a name in `hw.boards.catalog`, ``device`` one in `hw.synth.device`. ``frequency`` is the clock in MHz that
-    the PLL makes and place and route aims at, ``memory_kib`` the external memory in block RAM, of the bitstream.
+    the PLL makes and place and route aims at, ``memory_kib`` the external memory in block RAM, of the bitstream, or the
+    compact accelerator's for its program.
     """
 
     name: str
@@ -35,28 +36,27 @@ PRESETS = {
     for preset in (
         # Less activation memory than there could be: what is far apart is slow, and hard to route.
         _preset(
-            "ulx3s-85f", "ulx3s-85f", "LFE5U-85F-6BG381C", 40, 128, "16x16", target="ecp5", dsp_blocks=156,
+            "ulx3s-85f", "ulx3s-85f", "LFE5U-85F-6BG381C", 60, 128, "16x16", target="ecp5", dsp_blocks=156,
             activation_kib=32, axi_bits=64, lanes=4, pixel_buses=3, packed=False, pooling=False,
         ),
         _preset(
-            "ulx3s-85f-fast", "ulx3s-85f", "LFE5U-85F-6BG381C", 50, 128, "16x8", target="ecp5", dsp_blocks=144,
+            "ulx3s-85f-fast", "ulx3s-85f", "LFE5U-85F-6BG381C", 75, 128, "16x8", target="ecp5", dsp_blocks=144,
             activation_kib=32, lanes=4, pixel_buses=3, packed=False, pooling=False,
         ),
         _preset(
-            "ulx3s-25f", "ulx3s-25f", "LFE5U-25F-6BG381C", 60, 40, "4x4", target="ecp5", dsp_blocks=28, activation_kib=32
+            "ulx3s-25f", "ulx3s-25f", "LFE5U-25F-6BG381C", 75, 40, "4x4", target="ecp5", dsp_blocks=28, activation_kib=32
         ),
         _preset(
-            "ulx3s-85f-8x8", "ulx3s-85f", "LFE5U-85F-6BG381C", 50, 128, "8x8", target="ecp5", dsp_blocks=97, activation_kib=32
+            "ulx3s-85f-8x8", "ulx3s-85f", "LFE5U-85F-6BG381C", 60, 128, "8x8", target="ecp5", dsp_blocks=97, activation_kib=32
         ),
         _preset(
-            "orangecrab-25f", "orangecrab-25f", "LFE5U-25F-8MG285C", 60, 48, "8x4", target="ecp5", dsp_blocks=28,
+            "orangecrab-25f", "orangecrab-25f", "LFE5U-25F-8MG285C", 80, 48, "8x4", target="ecp5", dsp_blocks=28,
             activation_kib=32, accumulator_depth=256, axi_bits=32, weight_fifo_bytes=1024, lanes=2, pixel_buses=2,
             packed=False, residual=False, pooling=False,
         ),
         _preset(
-            "tang-primer-20k", "tang-primer-20k", "GW2A-LV18PG256C8/I7", 40, 32, "4x4", target="gowin", dsp_blocks=48,
-            activation_kib=32, accumulator_depth=256, axi_bits=32, weight_fifo_bytes=1024, lanes=1, pixel_buses=2,
-            packed=False, residual=False, pooling=False,
+            "tang-primer-20k", "tang-primer-20k", "GW2A-LV18PG256C8/I7", 60, 40, "4x4", target="gowin", dsp_blocks=8,
+            memory="bram", activation_kib=32, accumulator_depth=128, packed=False, residual=False, pooling=False,
         ),
         _preset(
             "icebreaker", "icebreaker", "iCE40UP5K-SG48", 24, 64, "4x4", target="ice40", dsp_blocks=8, memory="spram",

@@ -1,5 +1,7 @@
 """Bytes at any alignment: which bytes of a beat belong to a transfer, and how they are packed anew."""
 
+from collections.abc import Callable
+
 from amaranth import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -28,44 +30,49 @@ class BeatWalker(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         low = exact_log2(self._beat_bytes)
-        high = exact_log2(self._beat_bytes * BURST_BEATS)
-        transfer = Signal(RUNS)  # of its address only the low bits matter: those of the next run
-        left = Signal(RUNS["run_bytes"].width)  # bytes of the run
-        position = Signal(high)
+        window = exact_log2(BURST_BEATS)
+        transfer = Signal(RUNS, reset_less=True)  # its address is that of the next run; only the low bits matter
         walking = Signal()
-        room = Signal(low + 1)
-        run_ends = Signal()
-        last_run = Signal()
-        move = Signal()
+        start = Signal(low, reset_less=True)  # in the beat
+        beat = Signal(window, reset_less=True)  # in the burst
+        more = Signal(RUNS["run_bytes"].width - low + 1, reset_less=True)  # beats of the run behind this one
+        tail = Signal(low, reset_less=True)  # last byte of the run, in its beat
+        run_ends = Signal(reset_less=True)
+        last_run, move = Signal(), Signal()
         m.d.comb += [
             self.transfers.ready.eq(~walking),
-            room.eq(self._beat_bytes - position[:low]),
-            run_ends.eq(~left[low + 1 :].any() & (left[: low + 1] <= room)),
             last_run.eq(transfer.runs == 1),
             move.eq(~self.beats.valid | self.beats.ready),
         ]
+
+        def begin(address: Value, run_bytes: Value) -> list:
+            extent = address[:low] + run_bytes - 1
+            beats = extent[low : low + len(more)]
+            return [
+                start.eq(address[:low]), beat.eq(address[low : low + window]), tail.eq(extent[:low]), more.eq(beats),
+                run_ends.eq(beats == 0),
+            ]  # fmt: skip
+
         m.d.sync += walking.eq(Mux(walking, ~(move & run_ends & last_run), self.transfers.valid))
         with m.If(move):
             m.d.sync += [
                 self.beats.valid.eq(walking),
-                self.beats.p.start.eq(position[:low]),
-                self.beats.p.count.eq(Mux(run_ends, left, room)),
-                self.beats.p.burst_last.eq(run_ends | position[low:].all()),
+                self.beats.p.start.eq(start),
+                self.beats.p.count.eq(Mux(run_ends, tail + 1, self._beat_bytes) - start),
+                self.beats.p.burst_last.eq(run_ends | beat.all()),
                 self.beats.p.last.eq(run_ends & last_run),
             ]
         with m.If(~walking):
             m.d.sync += [
                 transfer.eq(self.transfers.payload),
                 transfer.address.eq(self.transfers.p.address + self.transfers.p.run_pitch),
-                left.eq(self.transfers.p.run_bytes),
-                position.eq(self.transfers.p.address),
+                *begin(self.transfers.p.address, self.transfers.p.run_bytes),
             ]
         with m.Elif(move):
-            m.d.sync += [left.eq(left - room), position.eq(position + room)]
+            m.d.sync += [start.eq(0), beat.eq(beat + 1), more.eq(more - 1), run_ends.eq(more == 1)]
             with m.If(run_ends):
                 m.d.sync += [
-                    left.eq(transfer.run_bytes),
-                    position.eq(transfer.address),
+                    *begin(transfer.address, transfer.run_bytes),
                     transfer.address.eq(transfer.address + transfer.run_pitch),
                     transfer.runs.eq(transfer.runs - 1),
                 ]
@@ -125,11 +132,24 @@ class Realigner(wiring.Component):
     def _count_bytes(self, m, lanes, available):
         """Count bytes, and take chunks that there is room for. Whether one comes or goes is known late in the cycle."""
         used = Signal.like(available)  # bytes accepted and not given
+        ready = Signal(init=1)  # beside the counter: what comes in waits for it
         put, give = self.i.valid & self.i.ready, self.requests.valid & self.requests.ready
-        coming = Mux(put, self.i.p.count, 0)
-        less = Signal.like(used)
-        m.d.comb += [less.eq(used - self.requests.p.count), self.i.ready.eq(used <= 4 * lanes - self._input_bytes)]
-        m.d.sync += [available.eq(Mux(give, less, used)), used.eq(Mux(give, less + coming, used + coming))]
+        less, more, both = (Signal.like(used, name=name) for name in ("less", "more", "both"))
+        m.d.comb += [
+            less.eq(used - self.requests.p.count),
+            more.eq(used + self.i.p.count),
+            both.eq(less + self.i.p.count),
+            self.i.ready.eq(ready),
+        ]
+
+        def choose(change: Callable[[Value], Value]) -> Value:
+            return Mux(give, Mux(put, change(both), change(less)), Mux(put, change(more), change(used)))
+
+        m.d.sync += [
+            available.eq(Mux(give, less, used)),
+            used.eq(choose(lambda level: level)),
+            ready.eq(choose(lambda level: level <= 4 * lanes - self._input_bytes)),
+        ]
 
     def _store_chunks(self, m, words, lanes, lane_bits, taken, stored):
         """Rotate each chunk to the lane where it belongs, and a cycle later write it to the ring."""

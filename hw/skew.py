@@ -8,19 +8,20 @@ __all__ = ["Delay", "Skew"]
 
 
 class Delay(wiring.Component):
-    """Delays ``i`` by ``cycles`` clock cycles (0 or more); zero at reset."""
+    """Delays ``i`` by ``cycles`` clock cycles (0 or more); zero at reset, unless it is ``reset_less``."""
 
-    def __init__(self, shape, cycles: int):
+    def __init__(self, shape, cycles: int, *, reset_less: bool = False):
         if cycles < 0:
             raise ValueError(f"cycles: {cycles} is not 0 or more")
         self._cycles = cycles
+        self._reset_less = reset_less
         super().__init__({"i": In(shape), "o": Out(shape)})
 
     def elaborate(self, platform):
         m = Module()
         stage = self.i
         for n in range(self._cycles):
-            delayed = Signal.like(self.i, name=f"stage_{n}")
+            delayed = Signal.like(self.i, name=f"stage_{n}", reset_less=self._reset_less)
             m.d.sync += delayed.eq(stage)
             stage = delayed
         m.d.comb += self.o.eq(stage)

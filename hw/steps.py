@@ -53,36 +53,48 @@ class StepWalker(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        now = Signal(PASS, reset_less=True)
+        # Of all this only what says that there is a pass or a step is reset: while no pass runs, the rest is loaded in every
+        # cycle.
+        def register(shape, name: str) -> Signal:
+            return Signal(shape, name=name, reset_less=True)
+
+        now = register(PASS, "now")
         running = Signal()
-        first_step = Signal()
-        rows_left = Signal(12)  # after this one
-        steps_left = Signal(12)
-        results_left = Signal(12)
-        phase = Signal(4)  # depthwise: steps to the next result
+        first_step = register(1, "first_step")
+        rows_left = register(12, "rows_left")  # after this one
+        steps_left = register(12, "steps_left")
+        results_left = register(12, "results_left")
+        phase = register(4, "phase")  # depthwise: steps to the next result
         # What the counters say of this step, known with them: it is its row's last, in the last row, has a result.
-        last_step, last_row, result = Signal(), Signal(), Signal()
-        bases = Signal.like(self.step.bases, reset_less=True)
-        row_address = Signal(16)
-        address = Signal(16)
-        bank = Signal(range(BANKS))
-        x = Signal(signed(13))
+        last_step, last_row, result = (register(1, name) for name in ("last_step", "last_row", "result"))
+        bases = register(self.step.bases.shape(), "bases")
+        row_address = register(16, "row_address")
+        address = register(16, "address")
+        bank = register(range(BANKS), "bank")
+        x = register(signed(13), "x")
+        distance = register(16, "distance")  # from a step's pixel to the next one's
         # Whether the step's pixel lies inside the image's columns, and each port's row inside its rows, is known before
         # the step: the comparisons are made of the next position.
-        pixel = Signal(signed(14))
-        first_pixel = Signal(signed(14))
-        image_rows = [Signal(signed(14), name=f"image_row_{port}") for port in range(self._ports)]
-        in_columns = Signal()
-        first_in_columns = Signal()
-        in_rows, next_in_rows, first_in_rows = (Signal(self._ports, name=f"{n}in_rows") for n in ("", "next_", "first_"))
-        depthwise = Signal(name="depthwise") if self._depthwise else C(0)
-        packed = Signal(name="packed") if self._packed else C(0)
+        pixel = register(signed(14), "pixel")
+        first_pixel = register(signed(14), "first_pixel")
+        image_rows = [register(signed(14), f"image_row_{port}") for port in range(self._ports)]
+        in_columns = register(1, "in_columns")
+        first_in_columns = register(1, "first_in_columns")
+        in_rows = register(self._ports, "in_rows")
+        next_in_rows, first_in_rows = (Signal(self._ports, name=f"{name}_in_rows") for name in ("next", "first"))
+        depthwise = register(1, "depthwise") if self._depthwise else C(0)
+        packed = register(1, "packed") if self._packed else C(0)
 
-        # This step. What holds it up for a cycle is known before it, too: far more depends on whether it is issued.
-        conflict = Signal(name="conflict") if self._residual else C(0)
-        priming = Signal(name="priming") if self._packed else C(0)
-        issue = Signal()
-        m.d.comb += issue.eq(running & ~conflict & ~priming)
+        # This step. What holds it up for a cycle is known before it, too, as is whether it is issued, and as a pass's first one:
+        # far more depends on that.
+        conflict = register(1, "conflict") if self._residual else C(0)
+        priming = register(1, "priming") if self._packed else C(0)
+        next_conflict, next_priming = Signal(), Signal()
+        issue, swap = Signal(), Signal()
+        # To the next pass: the registers take what is offered whether it starts or not, which is known too late for their
+        # enables.
+        turns = Signal()
+        m.d.comb += turns.eq(~running | (issue & last_step & last_row))
         reads = Signal(self._ports)
         # Packed: the vector that holds the last of the V bytes from x on, or the one before if that is to be read ahead
         # (then x is at no vector's start); the feeder keeps the one before. The carry is added in the addition's own chain.
@@ -111,7 +123,7 @@ class StepWalker(wiring.Component):
             ]
         m.d.comb += [
             self.active.eq(issue),
-            self.step.swap.eq(issue & first_step),
+            self.step.swap.eq(swap),
             self.step.mode.eq(now.mode),
             self.step.bases.eq(bases),
             *(mask.eq(self._reached(base)) for mask, base in zip(self.step.reached, list(bases)[1:], strict=True)),
@@ -129,7 +141,7 @@ class StepWalker(wiring.Component):
         last_result = result & last_row & Mux(depthwise, results_left == 1, last_step)
         m.d.comb += [
             self.wave.result.eq(issue & result),
-            self.wave.start.eq(issue & first_step),
+            self.wave.start.eq(swap),
             self.wave.first.eq(now.first),
             self.wave.last.eq(now.last),
             self.wave.maximum.eq(now.combine == Combine.MAX),
@@ -142,16 +154,12 @@ class StepWalker(wiring.Component):
         if self._residual:
             # Never in packed mode.
             met, next_met, first_met = self._read_residual(
-                m, now, running, result, issue, conflict, (next_in_rows[0], first_in_rows[0]), next_bank, last_step
+                m, now, running, result, issue, conflict, (next_in_rows[0], first_in_rows[0]), next_bank, last_step, turns
             )
         next_row_address = Signal(16)
         m.d.comb += next_row_address.eq(row_address + row_distance)
-        distance = Signal(16)
         next_pixel = Signal(signed(14))
-        m.d.comb += [
-            distance.eq(Mux(packed, now.x_step, Mux(depthwise, 1, now.stride_x))),
-            next_pixel.eq(pixel + distance),
-        ]
+        m.d.comb += next_pixel.eq(pixel + distance)
         next_rows = [Signal(signed(14), name=f"next_row_{port}") for port in range(self._ports)]
         m.d.comb += [following.eq(row + now.stride_y) for row, following in zip(image_rows, next_rows, strict=True)]
 
@@ -168,7 +176,6 @@ class StepWalker(wiring.Component):
                 | ((phase == 1) | ((phase == 0) & (now.stride_x == 1))) & Mux(result, results_left != 1, results_left != 0)
             ),
         ]
-        m.d.sync += [flag.eq(0) for flag, built in ((conflict, self._residual), (priming, self._packed)) if built]
         with m.If(issue):
             m.d.sync += first_step.eq(0)
             with m.If(~last_step):
@@ -184,7 +191,7 @@ class StepWalker(wiring.Component):
                     results_left.eq(results_left - result),
                 ]
                 if self._residual:
-                    m.d.sync += conflict.eq(met & next_in_columns & next_result)
+                    m.d.comb += next_conflict.eq(met & next_in_columns & next_result)
             with m.Else():
                 m.d.sync += [
                     rows_left.eq(rows_left - 1),
@@ -204,9 +211,9 @@ class StepWalker(wiring.Component):
                     in_rows.eq(next_in_rows),
                 ]
                 if self._packed:
-                    m.d.sync += priming.eq(now.prime & ~last_row)
+                    m.d.comb += next_priming.eq(now.prime & ~last_row)
                 if self._residual:
-                    m.d.sync += conflict.eq(next_met & first_in_columns)
+                    m.d.comb += next_conflict.eq(next_met & first_in_columns)
 
         if self._packed:
             self._keep_vectors(m, running, vector_index)
@@ -214,14 +221,12 @@ class StepWalker(wiring.Component):
         # The next pass.
         following = self.passes.payload
         aged, quiet = self._spacing(m, following, issue, depthwise)
-        position = Signal(signed(14))
         starts_in_columns = Signal()
         first_rows = [Signal(signed(14), name=f"first_row_{port}") for port in range(self._ports)]
         m.d.comb += [
-            position.eq(following.x + following.lead),
             *(row.eq(following.y + port) for port, row in enumerate(first_rows)),
             first_in_rows.eq(Cat(inside(row, following.height) for row in first_rows)),
-            starts_in_columns.eq(inside(position, following.width)),
+            starts_in_columns.eq(inside(following.pixel, following.width)),
         ]
         # Where no step is to end before it, and behind a step; whether that is taken is known last of all. A pass's first
         # step is never its last as far as the next pass is concerned, which it would follow too soon.
@@ -234,17 +239,31 @@ class StepWalker(wiring.Component):
             self.wants_weights.eq(clear & self.passes.valid),
             self.held.eq(Mux(running, ~issue, self.passes.valid & ~clear)),
         ]
-        with m.If(self.passes.ready & self.passes.valid):
+        begins = Signal()
+        m.d.comb += begins.eq(self.passes.ready & self.passes.valid)
+        goes_on = ~next_conflict & ~next_priming
+        m.d.sync += [
+            issue.eq(Mux(turns, begins, running) & goes_on),
+            swap.eq(Mux(turns, begins, running & first_step & ~issue) & goes_on),
+            *(flag.eq(follows) for flag, follows, built in (
+                (conflict, next_conflict, self._residual), (priming, next_priming, self._packed)
+            ) if built),
+        ]  # fmt: skip
+        starts_depthwise = following.mode == Mode.DEPTHWISE if self._depthwise else C(0)
+        starts_packed = following.mode == Mode.PACKED if self._packed else C(0)
+        with m.If(turns):
             if self._depthwise:
-                m.d.sync += depthwise.eq(following.mode == Mode.DEPTHWISE)
+                m.d.sync += depthwise.eq(starts_depthwise)
             if self._packed:
-                m.d.sync += [packed.eq(following.mode == Mode.PACKED), priming.eq(following.prime)]
+                m.d.sync += packed.eq(starts_packed)
+                m.d.comb += next_priming.eq(following.prime)
             if self._residual:
-                m.d.sync += conflict.eq(first_met & starts_in_columns)
+                m.d.comb += next_conflict.eq(first_met & starts_in_columns)
             m.d.sync += [
                 now.eq(following),
                 *(base.eq(following.skip - n * following.group) for n, base in enumerate(bases)),
-                running.eq(1),
+                distance.eq(Mux(starts_packed, following.x_step, Mux(starts_depthwise, 1, following.stride_x))),
+                running.eq(begins),
                 first_step.eq(1),
                 rows_left.eq(following.out_rows - 1),
                 steps_left.eq(following.steps - 1),
@@ -257,15 +276,13 @@ class StepWalker(wiring.Component):
                 address.eq(following.address),
                 bank.eq(following.bank),
                 x.eq(following.x),
-                pixel.eq(position),
-                first_pixel.eq(position),
+                pixel.eq(following.pixel),
+                first_pixel.eq(following.pixel),
                 in_columns.eq(starts_in_columns),
                 first_in_columns.eq(starts_in_columns),
                 *(row.eq(first) for row, first in zip(image_rows, first_rows, strict=True)),
                 in_rows.eq(first_in_rows),
             ]
-        with m.Elif(issue & last_step & last_row):
-            m.d.sync += running.eq(0)
         return m
 
     def _reached(self, base):
@@ -282,7 +299,7 @@ class StepWalker(wiring.Component):
         with m.If(running):
             m.d.sync += former.eq(vector_index)
 
-    def _read_residual(self, m, now, running, result, issue, conflict, inside_first, next_bank, last_step):
+    def _read_residual(self, m, now, running, result, issue, conflict, inside_first, next_bank, last_step, turns):
         """The last port reads the residual operand with each result, a cycle ahead if the activation wants the same bank.
 
         ``inside_first`` are whether the next row of the image and the next pass's first one lie inside it. Returns whether
@@ -292,11 +309,11 @@ class StepWalker(wiring.Component):
         port = self.ports[-1]
         next_inside, first_inside = inside_first
         following = self.passes.payload
-        row_address = Signal(16)
-        address = Signal(16)
-        res_bank = Signal(range(BANKS))
+        row_address = Signal(16, reset_less=True)
+        address = Signal(16, reset_less=True)
+        res_bank = Signal(range(BANKS), reset_less=True)
         next_res_bank = (res_bank + 1)[: len(res_bank)]
-        met, next_met, first_met = Signal(), Signal(), Signal()
+        met, next_met, first_met = Signal(reset_less=True), Signal(), Signal()
         done = Signal()
         wanted = Signal()
         m.d.comb += [
@@ -324,7 +341,7 @@ class StepWalker(wiring.Component):
                 ]
             with m.Elif(result):
                 m.d.sync += address.eq(address + now.res_x_step)
-        with m.If(self.passes.ready & self.passes.valid):
+        with m.If(turns):
             m.d.sync += [
                 row_address.eq(following.res_address),
                 address.eq(following.res_address),

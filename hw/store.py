@@ -2,14 +2,16 @@
 
 from amaranth import *
 from amaranth.lib import data, fifo, stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Out, connect
 from amaranth.utils import exact_log2
 
 from . import isa
 from .axi import AXI4WriteSignature, BurstSplitter
 from .load import PixelWalker, image_of, runs_of
 from .realign import BeatWalker, Realigner
-from .stream_fifo import StreamFIFO
+from .scratchpad import Scratchpad
+from .skew import Delay
+from .stream_fifo import SkidBuffer, StreamFIFO
 
 __all__ = ["READ_CREDITS", "StoreEngine"]
 
@@ -21,11 +23,11 @@ class StoreEngine(wiring.Component):
     """Run STORE instructions, one after the other; the next one starts while write responses of the last are
     outstanding.
 
-    ``read_data`` is the vector at the address of ``reads`` one cycle after the request was accepted. ``done`` pulses
-    when an instruction's last write response is there, ``error`` when one reports an error (then not ``done``). At
-    most ``outstanding`` bursts await their response. ``halt`` starts no more bursts and completes those on AW with
-    empty strobes; ``quiet`` says that none is left. ``busy`` from an instruction's acceptance to its ``done``;
-    ``advance`` when a vector, beat or response moves.
+    ``read_data`` is the vector at the address of ``reads`` Scratchpad.STORE_LATENCY cycles after the request was accepted.
+    ``done`` pulses when an instruction's last write response is there, ``error`` when one reports an error (then not
+    ``done``). At most ``outstanding`` bursts await their response. ``halt`` starts no more bursts and completes those on AW
+    with empty strobes, a cycle later and until the component is reset; ``quiet`` says that none is left. ``busy`` from an
+    instruction's acceptance to its ``done``; ``advance`` when a vector, beat or response moves.
     """
 
     def __init__(self, vector_bytes: int, unit_bytes: int, bank_words: int, axi_bytes: int, outstanding: int = 8):
@@ -58,23 +60,25 @@ class StoreEngine(wiring.Component):
         m.submodules.realigner = realigner = Realigner(self._vector_bytes, self._axi_bytes)
 
         running = Signal()
-        accept = Signal()
+        accept, accepted = Signal(), Signal()
+        # A register: `halt` comes from far away.
+        self._halted = halted = Signal()
+        m.d.sync += halted.eq(halted | self.halt)
         m.d.comb += [
             accept.eq(self.instructions.valid & self.instructions.ready),
             self.instructions.ready.eq(
-                ~running & ~self.halt & splitter.transfers.ready & walker.transfers.ready & pixels.images.ready
+                ~running & ~halted & splitter.transfers.ready & walker.transfers.ready & pixels.images.ready
             ),
             splitter.transfers.p.eq(runs_of(self.instructions.p, self.bases)),
-            walker.transfers.p.eq(runs_of(self.instructions.p, self.bases)),
+            walker.transfers.p.eq(splitter.accepted),  # in time for the first vector
             pixels.images.p.eq(image_of(self.instructions.p)),
             splitter.transfers.valid.eq(accept),
-            walker.transfers.valid.eq(accept),
+            walker.transfers.valid.eq(accepted),
             pixels.images.valid.eq(accept),
         ]
+        m.d.sync += accepted.eq(accept)
         with m.If(accept):
             m.d.sync += running.eq(1)
-        with m.If(walker.beats.valid & walker.beats.ready & walker.beats.p.last):
-            m.d.sync += running.eq(0)  # all bursts are on AW, all vectors read, the last beat is under way
 
         self._read_vectors(m, pixels, realigner)
         self._write_beats(m, splitter, walker, realigner, running)
@@ -98,13 +102,15 @@ class StoreEngine(wiring.Component):
             realigner.i.valid.eq(vectors.o.valid),
             vectors.o.ready.eq(realigner.i.ready),
         ]
-        count = Signal.like(vectors.i.p.count)
-        m.d.comb += vectors.i.p.count.eq(count)
-        m.d.sync += [
-            vectors.i.valid.eq(read),
-            count.eq(pixels.vectors.p.count),
-            credits.eq(credits - read + (vectors.o.valid & vectors.o.ready)),
+        asked = data.StructLayout({"valid": 1, "count": vectors.i.p.count.shape()})
+        m.submodules.read_delay = delay = Delay(asked, Scratchpad.STORE_LATENCY)
+        m.d.comb += [
+            delay.i.valid.eq(read),
+            delay.i.count.eq(pixels.vectors.p.count),
+            vectors.i.valid.eq(delay.o.valid),
+            vectors.i.p.count.eq(delay.o.count),
         ]
+        m.d.sync += credits.eq(credits - read + (vectors.o.valid & vectors.o.ready))
 
     def _write_beats(self, m, splitter, walker, realigner, running):
         """AW bursts, the W beats that they promised, and the count of B responses."""
@@ -121,7 +127,7 @@ class StoreEngine(wiring.Component):
             axi.awsize.eq(exact_log2(self._axi_bytes)),
             axi.awburst.eq(1),  # INCR
             issue.eq(splitter.bursts.valid & splitter.bursts.ready),
-            splitter.bursts.ready.eq((~axi.awvalid | axi.awready) & ~full & ~self.halt),
+            splitter.bursts.ready.eq((~axi.awvalid | axi.awready) & ~full & ~self._halted),
             responses.w_data.eq(splitter.bursts.p.last),
             responses.w_en.eq(issue),
         ]
@@ -136,21 +142,25 @@ class StoreEngine(wiring.Component):
 
         # Beats follow the bursts that are on AW, whether accepted or not; after `halt` they come without data.
         promised = Signal(range(self._outstanding + 1))
-        beat = walker.beats
+        m.submodules.beats = buffer = SkidBuffer(walker.beats.payload.shape())
+        connect(m, walker.beats, buffer.i)
+        beat = buffer.o
         empty = Signal()
         m.d.comb += [
             realigner.requests.p.start.eq(beat.p.start),
             realigner.requests.p.count.eq(beat.p.count),
             realigner.requests.p.tag.eq(beat.p.burst_last),
-            realigner.requests.valid.eq(beat.valid & promised.any() & ~self.halt),
+            realigner.requests.valid.eq(beat.valid & promised.any() & ~self._halted),
             realigner.o.ready.eq(axi.wready),
-            empty.eq(self.halt & ~realigner.busy & beat.valid & promised.any()),
-            beat.ready.eq(Mux(self.halt, empty & axi.wready, realigner.requests.ready & promised.any())),
+            empty.eq(self._halted & ~realigner.busy & beat.valid & promised.any()),
+            beat.ready.eq(Mux(self._halted, empty & axi.wready, realigner.requests.ready & promised.any())),
             axi.wvalid.eq(realigner.o.valid | empty),
             axi.wdata.eq(realigner.o.p.data),
             axi.wstrb.eq(Mux(empty, 0, realigner.o.p.mask)),
             axi.wlast.eq(Mux(empty, beat.p.burst_last, realigner.o.p.tag)),
         ]
+        with m.If(beat.valid & beat.ready & beat.p.last):
+            m.d.sync += running.eq(0)  # all bursts are on AW, all vectors read, the last beat is under way
         m.d.sync += promised.eq(promised + issue - (beat.valid & beat.ready & beat.p.burst_last))
 
         m.d.comb += [

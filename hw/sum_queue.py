@@ -33,7 +33,7 @@ class SumQueue(wiring.Component):
     @staticmethod
     def latency(cols: int, lanes: int) -> int:
         """Cycles from a vector's arrival in an empty queue to its last part."""
-        return 1 + cols // lanes
+        return 2 + cols // lanes
 
     @staticmethod
     def threshold(cols: int, lanes: int, depth: int) -> int:
@@ -43,38 +43,45 @@ class SumQueue(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         count = self._cols // self._lanes
-        entry = data.StructLayout({
+        entry_shape = data.StructLayout({
             "sums": data.ArrayLayout(data.ArrayLayout(signed(32), self._lanes), count), "block_end": 1, "end": 1,
         })  # fmt: skip
-        m.submodules.entries = entries = memory.Memory(shape=entry, depth=self._depth, init=[])
+        m.submodules.entries = entries = memory.Memory(shape=entry_shape, depth=self._depth, init=[])
         write, read = entries.write_port(), entries.read_port()
         waiting = Signal(range(self._depth + 1))
         part = Signal(range(count))
         take = Signal()
+        busy = Signal()  # an entry is at the memory's output
+        entry = Signal(entry_shape, reset_less=True)  # a cycle later, in a block RAM's own output register
         m.d.comb += [
             write.data.sums.eq(self.sums.data),
             write.data.block_end.eq(self.sums.block_end),
             write.data.end.eq(self.sums.end),
             write.en.eq(self.sums.valid),
             # The last part of a vector goes out while the next one is read.
-            take.eq((waiting != 0) & (~self.parts.valid | (part == count - 1))),
+            take.eq((waiting != 0) & (~busy | (part == count - 1))),
             read.en.eq(take),
         ]
         m.d.sync += waiting.eq(waiting + self.sums.valid - take)
         with m.If(self.sums.valid):
             m.d.sync += write.addr.eq(write.addr + 1)
         with m.If(take):
-            m.d.sync += [read.addr.eq(read.addr + 1), part.eq(0), self.parts.valid.eq(1)]
+            m.d.sync += [read.addr.eq(read.addr + 1), part.eq(0), busy.eq(1)]
         with m.Elif(part == count - 1):
-            m.d.sync += self.parts.valid.eq(0)
+            m.d.sync += busy.eq(0)
         with m.Else():
             m.d.sync += part.eq(part + 1)
-        last = part == count - 1
-        m.d.comb += [
+        last = Signal()
+        m.d.sync += [
+            entry.eq(read.data),
+            self.parts.valid.eq(busy),
             self.parts.part.eq(part),
-            self.parts.data.eq(read.data.sums[part]),
-            self.parts.block_end.eq(self.parts.valid & last & read.data.block_end),
-            self.parts.end.eq(self.parts.valid & last & read.data.end),
+            last.eq(busy & (part == count - 1)),
+        ]
+        m.d.comb += [
+            self.parts.data.eq(entry.sums[self.parts.part]),
+            self.parts.block_end.eq(last & entry.block_end),
+            self.parts.end.eq(last & entry.end),
         ]
 
         # Results that are started and not yet read.

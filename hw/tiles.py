@@ -19,7 +19,7 @@ class TileLoader(wiring.Component):
 
     A pass may start in the next cycle if a whole tile will be in the shadow registers then: if ``comes``, its last vector is
     there to enter, or if ``here``, a tile is already in them, and no ``swap`` takes it. ``weights`` and
-    ``shift`` reach the array ``latency`` cycles later, in step with the wave of a step issued in the same cycle.
+    ``shift`` reach the array ``latency`` (1 or more) cycles later, in step with the wave of a step issued in the same cycle.
     """
 
     def __init__(self, *, rows: int, cols: int, latency: int):
@@ -48,11 +48,14 @@ class TileLoader(wiring.Component):
         with m.If(take):
             m.d.sync += reach.eq(Mux(self.tiles.payload.last, 1, (reach << 1) | 1))
 
-        m.submodules.weight_delay = weight_delay = Delay(self.weights.shape(), self._latency)
-        m.submodules.shift_delay = shift_delay = Delay(self._rows, self._latency)
+        taken, reached = Signal(), Signal.like(reach)  # a cycle later: whether a vector is taken is known late
+        m.d.sync += [taken.eq(take), reached.eq(reach)]
+        # What is under way at a reset ends in registers that the next tile overwrites.
+        m.submodules.weight_delay = weight_delay = Delay(self.weights.shape(), self._latency, reset_less=True)
+        m.submodules.shift_delay = shift_delay = Delay(self._rows, self._latency - 1, reset_less=True)
         m.d.comb += [
             weight_delay.i.eq(self.tiles.payload.data),
-            shift_delay.i.eq(Mux(take, reach, 0)),
+            shift_delay.i.eq(Mux(taken, reached, 0)),
             self.weights.eq(weight_delay.o),
             self.shift.eq(shift_delay.o),
         ]

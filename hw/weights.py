@@ -23,6 +23,16 @@ class _Kind(enum.Enum, shape=2):
     TABLES = 2
 
 
+_NAME = data.StructLayout({
+    "tiles": 1,
+    "constants": 1,
+    "plane": range(isa.CONSTANT_VECTORS),
+    "last": 1,  # of its tile, constant or table
+    "ends": 1,  # the last of its instruction
+})  # fmt: skip
+"""What a vector of the stream is; neither of a tile nor a constant, it has entries of a table."""
+
+
 class WeightEngine(wiring.Component):
     """Fetch WEIGHTS streams into a FIFO of ``fifo_bytes``; name the vectors at its head and hand them out in order.
 
@@ -107,7 +117,8 @@ class WeightEngine(wiring.Component):
         room = Signal(init=1)  # for the longest burst
         requests = self.read.requests
         requested = requests.valid & requests.ready
-        popped = words.o.valid & words.o.ready
+        popped = Signal()  # a cycle later: whether a vector is taken is known late
+        m.d.sync += popped.eq(words.o.valid & words.o.ready)
         m.d.comb += [
             requests.p.eq(splitter.bursts.p.burst),
             requests.valid.eq(splitter.bursts.valid & room),
@@ -155,50 +166,69 @@ class WeightEngine(wiring.Component):
         return vector
 
     def _name(self, m, instructions, vector):
-        """Walk the streams' structure: every vector gets its kind, plane and end of tile. Returns them, registered.
+        """Give every vector its kind, plane and end of tile. Returns them, registered.
 
-        All counters run down to 0; the queue holds the counts less one. The buffer keeps the FIFO apart from whether a vector is
-        taken, which is known late in a cycle. A word's error is known late as well: its vector goes into the buffer.
+        The buffer keeps the FIFO apart from whether a vector is taken, which is known late in a cycle. A word's error is known
+        late as well: its vector goes into the buffer.
         """
-        shape = data.StructLayout({
-            "data": 8 * self._cols, "kind": _Kind, "plane": range(isa.CONSTANT_VECTORS), "last": 1, "error": 1,
-        })  # fmt: skip
+        names = self._walk(m, instructions)
+        shape = data.StructLayout({"data": 8 * self._cols, "name": _NAME, "error": 1})
         m.submodules.head = buffer = SkidBuffer(shape)
         named, head = buffer.i, buffer.o
-        counts = Signal(instructions.payload.shape())
-        kind = Signal(_Kind)
-        plane = Signal(range(isa.CONSTANT_VECTORS))
-        step = Signal(range(max(isa.TABLE_BYTES // self._cols, isa.CONSTANT_VECTORS)))  # of a tile, constant or table
-        tile, group, block = (Signal.like(counts[name], name=name) for name in ("tiles", "groups", "blocks"))
-        self._naming = naming = Signal()
-        take, tile_ends, group_ends, ends, next_last = (
-            Signal(name=name) for name in ("take", "tile_ends", "group_ends", "ends", "next_last")
+        take = Signal()
+        failed, reported, ended = Signal(), Signal(), Signal()
+        m.d.comb += [
+            vector.ready.eq(names.valid & named.ready & ~failed),
+            take.eq(vector.valid & vector.ready),
+            names.ready.eq(take),
+            self._flush.eq(names.p.ends),
+            named.valid.eq(take),
+            named.p.error.eq(vector.p.error),
+            named.p.data.eq(vector.p.data),
+            named.p.name.eq(names.p),
+            self.error.eq(failed & ~reported),
+            self.done.eq(ended & ~failed),
+        ]
+        m.d.sync += [ended.eq(take & names.p.ends), failed.eq(failed | (take & vector.p.error)), reported.eq(failed)]
+        return head
+
+    def _walk(self, m, instructions):
+        """Walk the streams' structure, ahead of the vectors. Returns their names.
+
+        All counters run down to 0; the queue holds the counts less one.
+        """
+        m.submodules.names = buffer = SkidBuffer(_NAME)
+        counts = Signal(instructions.payload.shape(), reset_less=True)
+        kind = Signal(_Kind, reset_less=True)
+        plane = Signal(range(isa.CONSTANT_VECTORS), reset_less=True)
+        # Of a tile, constant or table.
+        step = Signal(range(max(isa.TABLE_BYTES // self._cols, isa.CONSTANT_VECTORS)), reset_less=True)
+        tile, group, block = (Signal.like(counts[name], name=name, reset_less=True) for name in ("tiles", "groups", "blocks"))
+        walking = Signal()
+        move, tile_ends, group_ends, ends, next_last = (
+            Signal(name=name) for name in ("move", "tile_ends", "group_ends", "ends", "next_last")
         )
         next_step, next_tile, next_group, next_block = (
             Signal.like(counter, name=f"next_{counter.name}") for counter in (step, tile, group, block)
         )
         step_ends, last_tile, last_group, last_block = (  # the counters that are 0
-            Signal(name=f"{counter.name}_is_0") for counter in (step, tile, group, block)
+            Signal(name=f"{counter.name}_is_0", reset_less=True) for counter in (step, tile, group, block)
         )
-        failed, reported, ended = Signal(), Signal(), Signal()
         m.d.comb += [
-            take.eq(vector.valid & vector.ready),
+            move.eq(walking & buffer.i.ready),
             tile_ends.eq(step_ends & (kind == _Kind.TILES) & last_tile),
             group_ends.eq(tile_ends & last_group),
             ends.eq((group_ends & last_block) | (step_ends & (kind == _Kind.TABLES))),
             next_last.eq(Mux((kind == _Kind.TILES) & ~last_tile, tile == 1, counts.tiles == 0)),
-            self._flush.eq(ends),
-            vector.ready.eq(naming & named.ready & ~failed),
-            named.valid.eq(take),
-            named.p.error.eq(vector.p.error),
-            named.p.data.eq(vector.p.data),
-            named.p.kind.eq(kind),
-            named.p.plane.eq(plane),
-            named.p.last.eq(step_ends),
-            instructions.ready.eq(~naming | (take & ends)),
+            buffer.i.valid.eq(walking),
+            buffer.i.p.tiles.eq(kind == _Kind.TILES),
+            buffer.i.p.constants.eq(kind == _Kind.CONSTANTS),
+            buffer.i.p.plane.eq(plane),
+            buffer.i.p.last.eq(step_ends),
+            buffer.i.p.ends.eq(ends),
+            instructions.ready.eq(~walking | (move & ends)),
         ]
-        m.d.comb += [self.error.eq(failed & ~reported), self.done.eq(ended & ~failed)]
-        m.d.sync += [ended.eq(take & ends), failed.eq(failed | (take & vector.p.error)), reported.eq(failed)]
+        self._naming = walking | buffer.o.valid
 
         size = Mux(group_ends, isa.CONSTANT_VECTORS - 1, Mux(next_last, counts.last_rows, counts.rows))
         m.d.comb += [
@@ -207,7 +237,7 @@ class WeightEngine(wiring.Component):
             next_group.eq(Mux(last_group, counts.groups, group - 1)),
             next_block.eq(block - 1),
         ]
-        with m.If(take):
+        with m.If(move):
             m.d.sync += [step.eq(next_step), step_ends.eq(next_step == 0), plane.eq(plane + 1)]
             with m.If(step_ends):
                 m.d.sync += [kind.eq(Mux(group_ends, _Kind.CONSTANTS, _Kind.TILES)), plane.eq(0)]
@@ -220,7 +250,7 @@ class WeightEngine(wiring.Component):
         with m.If(instructions.ready):
             tables = instructions.p.stream == isa.Stream.TABLES
             m.d.sync += [
-                naming.eq(instructions.valid),
+                walking.eq(instructions.valid),
                 counts.eq(instructions.p),
                 kind.eq(Mux(tables, _Kind.TABLES, _Kind.CONSTANTS)),
                 step.eq(Mux(tables, isa.TABLE_BYTES // self._cols - 1, isa.CONSTANT_VECTORS - 1)),
@@ -233,20 +263,20 @@ class WeightEngine(wiring.Component):
                 block.eq(instructions.p.blocks),
                 last_block.eq(instructions.p.blocks == 0),
             ]
-        return head
+        return buffer.o
 
     def _hand_out(self, m, head):
         m.d.comb += [
             self.tiles.p.data.eq(head.p.data),
-            self.tiles.p.last.eq(head.p.last),
+            self.tiles.p.last.eq(head.p.name.last),
             self.constants.p.data.eq(head.p.data),
-            self.constants.p.plane.eq(head.p.plane),
+            self.constants.p.plane.eq(head.p.name.plane),
         ]
         with m.If(head.p.error):
             m.d.comb += head.ready.eq(1)  # goes nowhere
-        with m.Elif(head.p.kind == _Kind.TILES):
+        with m.Elif(head.p.name.tiles):
             m.d.comb += [self.tiles.valid.eq(head.valid), head.ready.eq(self.tiles.ready)]
-        with m.Elif(head.p.kind == _Kind.CONSTANTS):
+        with m.Elif(head.p.name.constants):
             m.d.comb += [self.constants.valid.eq(head.valid), head.ready.eq(self.constants.ready)]
         if not self._residual:
             return

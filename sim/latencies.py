@@ -12,6 +12,7 @@ from ..hw.params import Parameters
 from ..hw.pe import ProcessingElement
 from ..hw.pool import Pooling
 from ..hw.postprocess import RING_BLOCKS, PostProcessor
+from ..hw.scratchpad import Scratchpad
 from ..hw.store import READ_CREDITS
 
 __all__ = ["Latencies", "MemoryModel"]
@@ -42,6 +43,7 @@ class Latencies:
     loaded: int = 2  # a LOAD's last write, to the count
     request: int = 1  # a burst is asked for, to its address on the bus
     beat: int = 1  # a beat on the bus to its client
+    freed: int = 2  # a beat leaves its queue, to the request that has room for that
     split: int = 2  # a transfer is accepted, to its first request
     fifo: int = 2  # into a queue to out of it
     late: int = 1  # a beat out of LOAD's queue, to its way into the ring
@@ -51,8 +53,9 @@ class Latencies:
     weights: int = 3  # a beat to its vector at the head of the stream
     compute: int = 4  # a COMPUTE leaves the gate, to its first step
     issue: int = ComputeEngine.ISSUE  # a step of the array to its reads
+    write: int = Scratchpad.RESULT_LATENCY  # a result to its place in the memory
     store_read: int = 1  # a STORE leaves the gate, to its first read
-    store_queue: int = 3  # a read, to its vector's way into the ring
+    store_queue: int = 2 + Scratchpad.STORE_LATENCY  # a read, to its vector's way into the ring
     store_ring: int = 2  # a vector goes into the ring, to the beat that it completes
     store_out: int = 2  # a beat leaves the ring, to the bus
     store_reads: int = READ_CREDITS

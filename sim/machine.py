@@ -230,7 +230,7 @@ class Machine:
                     while len(self._load_beats_gone) < gone:
                         yield self._loaded
                     if gone > 0:
-                        yield self._load_beats_gone[gone - 1] + 1
+                        yield self._load_beats_gone[gone - 1] + lat.freed
                     self._bursts.append((yield from self._channel.read("load", beats)))
                     asked += beats
                     self._loaded.give()
@@ -299,7 +299,7 @@ class Machine:
                 while len(self._beats_gone) < gone:
                     yield self._stream
                 if gone > 0:
-                    yield self._beats_gone[gone - 1] + 1
+                    yield self._beats_gone[gone - 1] + lat.freed
                 arrivals += yield from self._channel.read("weights", beats)
                 asked += beats
                 while number < count and (number + 1) * cols <= len(arrivals) * beat_bytes:
@@ -311,13 +311,17 @@ class Machine:
                 self._stream.give()
 
     def _take_vectors(self) -> Process:
-        """Take vectors from the FIFO into the two registers behind it: each when the one before the last has left them."""
+        """Take vectors from the FIFO into the two registers behind it: each when the one before the last has left them.
+
+        Their names are two ahead of them, and an instruction leaves its queue when the last one of the instruction before does.
+        """
         taken = count = told = 0
+        latest = [0, 0, 0]  # cycles in which vectors were taken
         streams = (fields for opcode, fields in self._instructions if opcode is Opcode.WEIGHTS)
         for number, fields in enumerate(streams):
             while len(self._streams.cycles) <= number:
                 yield self._streams.changed
-            self._streams.queue_free.append(max(self._streams.cycles[number] + self._latencies.fifo, taken))
+            self._streams.queue_free.append(max(self._streams.cycles[number] + self._latencies.fifo, latest[0] + 1))
             self._streams.changed.give()
             for _ in range(fields["bytes"] // self._params.cols):
                 while len(self._vectors) <= count or len(self._vectors_left) < count - 1:
@@ -328,6 +332,7 @@ class Machine:
                 arrival, leaving = self._vectors[count]
                 taken = max(taken + 1, arrival - 1, self._vectors_left[count - 2] + 1 if count > 1 else 0)
                 self._beats_gone += [taken] * leaving
+                latest = [*latest[1:], taken]
                 count += 1
             self._stream.give()
 
@@ -392,7 +397,7 @@ class Machine:
                         if self._lanes:
                             out = self._lanes.pass_through(out)
                         if self._loading:
-                            behind = lat.result(self._params) - lat.token
+                            behind = lat.result(self._params) - lat.token + lat.write
                             writes = result_writes(fields, out + behind, self._params)
                             self._result_writes.update(writes)
                         self._blocks_done.append(int(out[-1, -1]) + lat.result(self._params))

@@ -402,7 +402,8 @@ def test_lifecycle():
         assert await cycle(ctx, reset=1, quiet=1) == {"go", "running"}  # quiet before: does not count
         assert await cycle(ctx, busy=1) == set()
         assert await cycle(ctx, busy=1, quiet=1) == {"halt"}
-        assert await cycle(ctx, busy=1, quiet=1) == {"halt"}
+        assert await cycle(ctx, busy=1, quiet=1) == {"halt"}  # for a whole cycle
+        assert await cycle(ctx, busy=1) == {"halt"}
         assert await cycle(ctx) == {"halt", "clear"}
         assert await cycle(ctx) == {"halt"}
         assert await cycle(ctx, start=1) == set()

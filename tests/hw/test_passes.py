@@ -111,6 +111,7 @@ def test_passes_and_addresses(mode: Mode, shape: tuple[int, int]) -> None:
     lead = group = 0
     for said in expected:
         said["gap"] = 0
+        said["pixel"] = said["x"] + said["lead"]
         if mode == Mode.DEPTHWISE:  # pixels of the pass before may still be on their way to the buses
             said["gap"] = max(0, lead - said["lead"]) + (rows if said["group"] < group else 0)
             lead, group = said["lead"], said["group"]

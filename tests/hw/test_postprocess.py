@@ -185,13 +185,19 @@ class Bench:
             self.contexts_pushed += 1
 
     async def push_constants(self, ctx):
+        complete = 0  # blocks, a cycle ago
         for plane, word in constant_vectors(self.program):
+            if complete:
+                await ctx.tick()
+                self.blocks_pushed += complete
             await self.stall(ctx)
             ctx.set(self.dut.constants.payload, {"plane": plane, "data": word})
             ctx.set(self.dut.constants.valid, 1)
             await ctx.tick().until(self.dut.constants.ready)
             ctx.set(self.dut.constants.valid, 0)
-            self.blocks_pushed += plane == 8
+            complete = plane == 8
+        await ctx.tick()
+        self.blocks_pushed += complete
 
     async def push_sums(self, ctx):
         if self.residual:

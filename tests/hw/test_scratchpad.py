@@ -32,12 +32,15 @@ def test_all_ports_at_random(vector: int, units: int, ports: int) -> None:
     async def testbench(ctx):
         load = read = None  # what waits at the streams
         words: dict[int, list[int | None]] = {}  # per cycle, what the ports show
-        answer = None
+        answers: dict[int, int | None] = {}  # per cycle, what STORE gets
+        assert Scratchpad.RESULT_LATENCY == 1
+        result, mask, writes = {}, 0, False  # of the cycle before: what is written now
         for cycle in range(1000):
             if cycle in words:
                 for port, value in enumerate(words.pop(cycle)):
                     assert value is None or ctx.get(dut.words[port]) == value
                     counts["words"] += value is not None
+            answer = answers.pop(cycle, None)
             assert answer is None or ctx.get(dut.read_data) == answer
 
             taken = rng.sample(range(BANKS), ports)
@@ -51,16 +54,16 @@ def test_all_ports_at_random(vector: int, units: int, ports: int) -> None:
                 read = {"bank": rng.randrange(BANKS), "address": rng.randrange(WORDS)}
             if load is None and rng.random() < 0.7:
                 load = {"bank": rng.randrange(BANKS), "address": rng.randrange(WORDS), "data": word()}
-            result = {"bank": rng.randrange(BANKS), "address": rng.randrange(WORDS), "data": word()}
-            mask = rng.getrandbits(units)
-            writes = rng.random() < 0.5
+            coming = {"bank": rng.randrange(BANKS), "address": rng.randrange(WORDS), "data": word()}
+            coming_mask = rng.getrandbits(units)
+            comes = rng.random() < 0.5
             ctx.set(dut.reads.valid, read is not None)
             ctx.set(dut.reads.payload, read or {"bank": rng.randrange(BANKS)})
             ctx.set(dut.loads.valid, load is not None)
             ctx.set(dut.loads.payload, load or {"bank": rng.randrange(BANKS), "data": word()})
-            ctx.set(dut.result_en, writes)
-            ctx.set(dut.results, result)
-            ctx.set(dut.result_mask, mask)
+            ctx.set(dut.result_en, comes)
+            ctx.set(dut.results, coming)
+            ctx.set(dut.result_mask, coming_mask)
 
             busy = {bank for bank, on in zip(taken, enabled, strict=True) if on}
             written = set()
@@ -79,13 +82,12 @@ def test_all_ports_at_random(vector: int, units: int, ports: int) -> None:
             words[cycle + Scratchpad.LATENCY] = [
                 look(place) if on else None for place, on in zip(places, enabled, strict=True)
             ]
-            answer = None
             if read is not None:
                 assert ctx.get(dut.reads.ready) == (read["bank"] not in busy)
                 counts["held reads"] += read["bank"] in busy
                 if read["bank"] not in busy:
-                    answer = look(read)
-                    counts["reads"] += answer is not None
+                    answers[cycle + Scratchpad.STORE_LATENCY] = look(read)
+                    counts["reads"] += answers[cycle + Scratchpad.STORE_LATENCY] is not None
                     read = None
             if writes:
                 bank, address = result["bank"], result["address"]
@@ -97,6 +99,7 @@ def test_all_ports_at_random(vector: int, units: int, ports: int) -> None:
                 banks[load["bank"]][load["address"]] = load["data"]
                 counts["loads"] += 1
                 load = None
+            result, mask, writes = coming, coming_mask, comes
             await ctx.tick()
 
     simulate(dut, [testbench])
@@ -127,13 +130,14 @@ def test_everything_in_one_cycle() -> None:
         ctx.set(dut.result_en, 0)
         ctx.set(dut.loads.valid, 0)
         ctx.set(dut.reads.valid, 0)
+        await ctx.tick()
         assert ctx.get(dut.read_data) == 0x44444444
         for port in range(2):
             ctx.set(dut.ports[port].place, {"bank": port, "address": 2})
         ctx.set(dut.ports[2].en, 0)
         await ctx.tick()
         assert [ctx.get(dut.words[port]) for port in range(3)] == [0x22222222, 0x33333333, 0x11111111]
-        await ctx.tick()
+        await ctx.tick().repeat(2)
         assert [ctx.get(dut.words[port]) for port in range(2)] == [0xAAAAAAAA, 0xBBBBBBBB]
 
     simulate(dut, [testbench])

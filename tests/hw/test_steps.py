@@ -127,6 +127,7 @@ def _pass(rng: random.Random, mode: Mode, residual: bool, **fixed: int) -> dict:
         reach = (said["out_cols"] - 1) * said["stride_x"]
         last = min(said["width"] - 1, said["x"] + reach + said["group"] - 1)
         said["steps"] = max(reach + 1, last - max(0, said["x"]) + 1)
+    said["pixel"] = said["x"] + said.get("lead", 0)
     return said | {"stride_y_step": said["stride_y"] // 4 * said["row_step"] % SPACE}
 
 

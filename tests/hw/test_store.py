@@ -4,6 +4,7 @@ import random
 
 import pytest
 from tilewright.hw import isa
+from tilewright.hw.scratchpad import Scratchpad as RealScratchpad
 from tilewright.hw.store import StoreEngine
 
 from .test_axi import Memory, put, simulate
@@ -11,7 +12,7 @@ from .test_load import BASES, SHAPES, SIZE, WORDS, chip_addresses, external_addr
 
 
 class Scratchpad:
-    """Vectors in four banks; answers a cycle after an accepted request, with rubbish at any other time."""
+    """Vectors in four banks; answers STORE_LATENCY cycles after an accepted request, with rubbish at any other time."""
 
     def __init__(self, vector, seed):
         rng = random.Random(seed)
@@ -20,14 +21,15 @@ class Scratchpad:
 
     async def serve(self, ctx, dut, rng, stall):
         held = None
+        answers = [rng.randbytes(self.vector) for _ in range(RealScratchpad.STORE_LATENCY - 1)]
         while True:
             ready = rng.random() >= stall
             ctx.set(dut.reads.ready, ready)
             *_, valid, at = await ctx.tick().sample(dut.reads.valid, dut.reads.payload)
             assert held is None or (valid and at.as_bits() == held)
             held = at.as_bits() if valid and not ready else None
-            found = self.vectors[at.bank][at.address] if valid and ready else rng.randbytes(self.vector)
-            ctx.set(dut.read_data, int.from_bytes(found, "little"))
+            answers.append(self.vectors[at.bank][at.address] if valid and ready else rng.randbytes(self.vector))
+            ctx.set(dut.read_data, int.from_bytes(answers.pop(0), "little"))
 
 
 def stored_bytes(fields, scratchpad, vector, units):
