@@ -1,8 +1,9 @@
-"""Whole accelerators as Yosys maps them onto each family's cells, against their own Verilog, on the whole digits network.
+"""Whole accelerators in each family's cells, as nextpnr gets them, against their own Verilog, on the whole digits network.
 
 The cells' models are Yosys's own. For those of which it has the ports alone they are ours, after the vendors' documents, in
-hw/primitives: MULT18X18D, MULT9X9, MULT18X18, and the block RAMs DP16KD, SDPX9B and DPX9B, whose models answer with wrong data
-where a word is read while it is written. Synthesis is told not to mind such words, and so this proves that it need not.
+hw/primitives: MULT18X18D, MULT9X9, MULT18X18, DCCA, and the block RAMs DP16KD, SDPX9B and DPX9B, whose models answer with
+wrong data where a word is read while it is written. Synthesis is told not to mind such words, and so this proves that it need
+not.
 """
 
 from dataclasses import dataclass
