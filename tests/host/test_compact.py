@@ -1,4 +1,4 @@
-"""The iCEBreaker's board in RTL, with the real driver at the other end of its serial line."""
+"""The boards with the compact accelerator in RTL, with the real driver at the other end of their serial line."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -11,7 +11,7 @@ from tilewright.host.compact import CompactAccelerator
 from tilewright.host.driver import AcceleratorError, RefusedError, Run
 from tilewright.host.link import DeviceError
 from tilewright.host.serial_transport import SerialTransport
-from tilewright.hw.compact.host_port import MEMORY_BYTES
+from tilewright.hw.compact.host_port import ACTIVATIONS, MEMORY_BYTES
 from tilewright.hw.compact.transfers import program_image
 from tilewright.hw.isa import INSTRUCTION_BYTES, ErrorCode, Opcode
 from tilewright.hw.params import Parameters
@@ -25,6 +25,7 @@ from tilewright.sim.cycles import predict
 from ..simulated_board import BAUD, CLOCK_HZ, simulated_board
 
 PARAMS = find_preset("icebreaker").params
+SMALLER = find_preset("tang-primer-20k").params
 
 
 @pytest.fixture(scope="module")
@@ -32,11 +33,13 @@ def program() -> Program:
     return compile_model(read_tflite(digits.MODEL), PARAMS)
 
 
-def test_digits(program: Program) -> None:
+@pytest.mark.parametrize("params", [PARAMS, SMALLER], ids=["spram", "bram"])
+def test_digits(params: Parameters) -> None:
     """The demo's cases, over the line: LiteRT's answers, in as many cycles as predicted."""
+    program = compile_model(read_tflite(digits.MODEL), params)
     cases = np.load(digits.CASES)
     (image,) = (tensor for tensor in program.inputs if tensor.name in program.model_inputs)
-    with simulated_board(PARAMS, 0) as name, SerialTransport.open(name, BAUD) as transport:
+    with simulated_board(params, 0) as name, SerialTransport.open(name, BAUD) as transport:
         assert (transport.memory_bytes, transport.clock_hz) == (MEMORY_BYTES, CLOCK_HZ)
         accelerator = CompactAccelerator(transport)
         accelerator.load(program)
@@ -53,6 +56,24 @@ def test_digits(program: Program) -> None:
             assert answer.argmax() == label
             assert sum(run.cycles for run in runs) == predict(program).total
         assert transport.link.retries == 0
+
+
+def test_memory_that_is_not_there() -> None:
+    """Where block RAMs leave a part of the memory space empty, an access is an error, and changes no other word."""
+    program, bank = 1024 * SMALLER.program_kib, 4 * SMALLER.bank_words
+    quarter = (MEMORY_BYTES - ACTIVATIONS) // 4
+    last = [program - 4, *(ACTIVATIONS + n * quarter + bank - 4 for n in range(4))]
+    with simulated_board(SMALLER, 0) as name, SerialTransport.open(name, BAUD) as transport:
+        first = [0, *(ACTIVATIONS + n * quarter for n in range(4))]
+        for place in (*first, *last):
+            transport.write_memory(place, place.to_bytes(4, "little"))
+        for place in last:
+            with pytest.raises(DeviceError):
+                transport.write_memory(place + 4, b"lost")
+            with pytest.raises(DeviceError):
+                transport.read_memory(place + 4, 4)
+        for place in (*first, *last):
+            assert transport.read_memory(place, 4) == place.to_bytes(4, "little")
 
 
 def test_errors(program: Program) -> None:
