@@ -50,9 +50,10 @@ def check(model: Path, array: str, image: np.ndarray | None, fuse: bool = True, 
     return report
 
 
-def test_icebreaker(outside_model):
+@pytest.mark.parametrize("board", ["icebreaker", "tang-primer-20k"])
+def test_compact(outside_model, board):
     """Keyword spotting where nothing is but the chip's own memories."""
-    settings = asdict(find_preset("icebreaker").params)
+    settings = asdict(find_preset(board).params)
     array = f"{settings.pop('rows')}x{settings.pop('cols')}"
     with np.load(outside_model("mlperf_tiny_kws_dscnn.cases.npz")) as cases:
         image = cases["input"][0]
