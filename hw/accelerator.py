@@ -110,12 +110,13 @@ class Accelerator(wiring.Component):
                 postprocessor.residuals.data.eq(compute.residual),
             ]
 
+        # A COMPUTE's context goes on a cycle later, out of the gate's register, and is there before the next one can come.
         gate = gates["compute"]
         context = postprocessor.contexts
+        m.d.sync += context.valid.eq(compute.instructions.valid & compute.instructions.ready)
         m.d.comb += [
             compute.instructions.payload.eq(gate.o.payload),
             compute.instructions.valid.eq(gate.o.valid & context.ready),
-            context.valid.eq(gate.o.valid & compute.instructions.ready),
             gate.o.ready.eq(compute.instructions.ready & context.ready),
             *(context.payload[name].eq(gate.o.payload[name]) for name in CONTEXT.members),
             scratchpad.result_en.eq(postprocessor.writes.valid),
@@ -134,6 +135,11 @@ class Accelerator(wiring.Component):
                 controller.advance, load.advance, weights.advance, store.advance, compute.active, postprocessor.writes.valid
             )),
             advance.eq(moves.any()),
+            counts.hold.eq(controller.halt | lifecycle.resetting),
+            # What a program ends with is a STORE.
+            controller.idle.load.eq(~load.busy & ~gates["load"].busy),
+            controller.idle.weights.eq(~weights.busy & ~gates["weights"].busy),
+            controller.idle.compute.eq(~compute.busy & ~gates["compute"].busy),
         ]  # fmt: skip
         m.d.comb += [
             lifecycle.start.eq(registers.start),
@@ -151,9 +157,6 @@ class Accelerator(wiring.Component):
             controller.finished.weights.eq(weights.done),
             controller.finished.compute.eq(postprocessor.done),
             controller.finished.store.eq(store.done),
-            controller.idle.load.eq(~load.busy & ~gates["load"].busy),
-            controller.idle.weights.eq(~weights.busy & ~gates["weights"].busy),
-            controller.idle.compute.eq(~compute.busy & ~gates["compute"].busy),
             controller.idle.store.eq(~store.busy & ~gates["store"].busy),
             controller.faults.load.eq(load.error),
             controller.faults.weights.eq(weights.error),
@@ -162,7 +165,6 @@ class Accelerator(wiring.Component):
             counts.done.load.eq(load.done),
             counts.done.compute.eq(postprocessor.done),
             counts.done.store.eq(store.done),
-            counts.hold.eq(controller.halt | lifecycle.resetting),
             watchdog.limit.eq(registers.watchdog),
             watchdog.running.eq(lifecycle.running),
             watchdog.advance.eq(advance),

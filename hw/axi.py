@@ -123,9 +123,9 @@ class ReadClientSignature(_Bus):
 class ReadChannel(wiring.Component):
     """Share AR and R among ``clients`` clients, round robin, with up to ``outstanding`` bursts in flight, in order.
 
-    A request is on AR one cycle after it was taken; a beat is at its client one cycle after it was on R. RREADY is
-    always high. A cycle after ``halt`` it takes no more requests and throws away what still comes; ``quiet`` says that nothing
-    is in flight.
+    A request waits in its client's register for its turn, and the next one may go there in the cycle behind that; it is on AR two
+    cycles after it was taken, at the earliest. A beat is at its client one cycle after it was on R. RREADY is always high. A
+    cycle after ``halt`` it takes no more requests and throws away what still comes; ``quiet`` says that nothing is in flight.
     """
 
     def __init__(self, clients: int, data_bits: int, outstanding: int = 16):
@@ -144,6 +144,14 @@ class ReadChannel(wiring.Component):
         axi = self.axi
         m.submodules.order = order = fifo.SyncFIFO(width=len(C(self._clients - 1)), depth=self._outstanding)
 
+        # Registers: the clients lie far apart, and what one is told is known late.
+        waiting = Signal(self._clients)
+        requests = [Signal(BURST, name=f"request_{index}", reset_less=True) for index in range(self._clients)]
+        for client, waits, request in zip(self.clients, waiting, requests, strict=True):
+            m.d.comb += client.requests.ready.eq(~waits)
+            with m.If(~waits):
+                m.d.sync += [waits.eq(client.requests.valid), request.eq(client.requests.p)]
+
         former = Signal(range(self._clients))
         chosen = Signal(range(self._clients))
         with m.Switch(former):
@@ -151,33 +159,30 @@ class ReadChannel(wiring.Component):
                 with m.Case(index):
                     for offset in reversed(range(1, self._clients + 1)):
                         candidate = (index + offset) % self._clients
-                        with m.If(self.clients[candidate].requests.valid):
+                        with m.If(waiting[candidate]):
                             m.d.comb += chosen.eq(candidate)
 
-        # Known in time for the clients: what the order's own flag says late, and `halt`, which comes from far away.
+        # What the order's own flag says late, and `halt`, which comes from far away.
         full, filling, blocked, halted = Signal(), Signal(), Signal(), Signal()
         next_full = (full | filling) & ~order.r_en
         m.d.comb += filling.eq((order.level == self._outstanding - 1) & order.w_en)
         m.d.sync += [full.eq(next_full), blocked.eq(next_full | self.halt), halted.eq(self.halt)]
-        space = Signal()
+        take = Signal()
         m.d.comb += [
             axi.arsize.eq(exact_log2(self._data_bits // 8)),
             axi.arburst.eq(1),  # INCR
             axi.rready.eq(1),
-            space.eq((~axi.arvalid | axi.arready) & ~blocked),
+            take.eq((~axi.arvalid | axi.arready) & ~blocked & waiting.any()),
+            order.w_en.eq(take),
             order.w_data.eq(chosen),
         ]
         with m.If(axi.arready):
             m.d.sync += axi.arvalid.eq(0)
-        for index, client in enumerate(self.clients):
-            with m.If(space & client.requests.valid & (chosen == index)):
-                m.d.comb += [client.requests.ready.eq(1), order.w_en.eq(1)]
-                m.d.sync += [
-                    axi.arvalid.eq(1),
-                    axi.araddr.eq(client.requests.p.address),
-                    axi.arlen.eq(client.requests.p.beats - 1),
-                    former.eq(index),
-                ]
+        with m.If(take):
+            m.d.sync += [axi.arvalid.eq(1), former.eq(chosen)]
+        for index, request in enumerate(requests):
+            with m.If(take & (chosen == index)):
+                m.d.sync += [waiting[index].eq(0), axi.araddr.eq(request.address), axi.arlen.eq(request.beats - 1)]
 
         beat = Signal(self.clients[0].beat.shape())
         beat_valid = Signal()

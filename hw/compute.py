@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from .accumulator import Accumulator, SumSignature
 from .array import SystolicArray
+from .data_register import data_register
 from .feeder import Feeder
 from .isa import COMPUTE
 from .params import Parameters
@@ -83,7 +84,8 @@ class ComputeEngine(wiring.Component):
         connect(m, flipped(self.tiles), loader.tiles)
         for port, mine in zip(steps.ports, self.ports, strict=True):
             m.d.sync += [mine.en.eq(port.en), mine.place.eq(port.place)]
-        m.d.sync += feeder.step.eq(steps.step)
+        step = data_register(m, feeder.step, "step")
+        m.d.sync += step.eq(steps.step)
         m.d.comb += [
             steps.tile_comes.eq(loader.comes),
             steps.tile_here.eq(loader.here),

@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from . import isa
 from .axi import ReadClientSignature
-from .stream_fifo import StreamFIFO
+from .stream_fifo import StreamFIFO, StreamRegister
 from .tokens import COUNTS, TOKENS, missing_tokens
 
 __all__ = ["DETAIL", "ENGINES", "FAULTS", "WAITING", "Controller", "Fetcher", "Lifecycle"]
@@ -65,6 +65,8 @@ class Fetcher(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.beats = beats = StreamFIFO(self.read.beat.shape(), self._ahead * self._beats)
+        m.submodules.beat = beat = StreamRegister(self.read.beat.shape())  # The FIFO's memory answers late in the cycle.
+        wiring.connect(m, beats.o, beat.i)
         free = Signal(range(self._ahead + 1), init=self._ahead)  # instructions
         number = Signal(_NUMBER_BITS)
         requests = self.read.requests
@@ -88,16 +90,16 @@ class Fetcher(wiring.Component):
         count = Signal(range(self._beats))
         popped = Signal()
         m.d.comb += [
-            beats.o.ready.eq(~self.instructions.valid | self.discard),
-            popped.eq(beats.o.valid & beats.o.ready),
+            beat.o.ready.eq(~self.instructions.valid | self.discard),
+            popped.eq(beat.o.valid & beat.o.ready),
             taken.eq(popped & (count == self._beats - 1)),
         ]
         with m.If(popped):
             m.d.sync += count.eq(Mux(taken, 0, count + 1))
         with m.If(popped & ~self.discard):
             m.d.sync += [
-                word.word.eq(Cat(word.word, beats.o.p.data)[len(beats.o.p.data) :]),
-                word.error.eq(beats.o.p.error | (word.error & (count != 0))),
+                word.word.eq(Cat(word.word, beat.o.p.data)[len(beat.o.p.data) :]),
+                word.error.eq(beat.o.p.error | (word.error & (count != 0))),
                 self.instructions.valid.eq(taken),
             ]
         with m.If(self.instructions.valid & self.instructions.ready):
@@ -180,13 +182,12 @@ class Controller(wiring.Component):
         header = data.View(isa.HEADER, word[: isa.HEADER.size])
         target = Signal(ENGINES)  # of the instruction that is dispatched, as `is_end` and `verdict`
         is_end = Signal()
-        illegal = Signal(len(isa.Opcode))  # fields of the instruction, if it is of that opcode
+        illegal = Signal()
         checked = Signal(isa.ErrorCode)
         verdict = Signal(isa.ErrorCode)
         sound = Signal()  # there is none
         stop = Signal(isa.ErrorCode)
         m.d.sync += [
-            illegal.eq(Cat(self._illegal(word))),
             is_end.eq(header.opcode == isa.Opcode.END),
             *(target[name].eq(header.opcode == opcode) for name, opcode in _OPCODES.items()),
         ]
@@ -194,8 +195,16 @@ class Controller(wiring.Component):
             m.d.comb += checked.eq(isa.ErrorCode.FETCH_BUS)
         with m.Elif(~is_end & ~target.as_value().any()):
             m.d.comb += checked.eq(isa.ErrorCode.ILLEGAL_OPCODE)
-        with m.Elif(illegal.any()):
+        with m.Elif(illegal):
             m.d.comb += checked.eq(isa.ErrorCode.ILLEGAL_FIELD)
+
+        faulty = []
+        for opcode, check in self._checks(word).items():
+            failed = Signal(len(check), name=f"failed_{opcode.name.lower()}")
+            m.d.sync += failed.eq(check)
+            of_it = is_end if opcode is isa.Opcode.END else target[opcode.name.lower()]
+            faulty.append(of_it & failed.any())
+        m.d.comb += illegal.eq(Cat(faulty).any())
 
         detail = Signal(DETAIL)
         failed_pc = Signal(_NUMBER_BITS)
@@ -260,8 +269,8 @@ class Controller(wiring.Component):
             ]
         return m
 
-    def _illegal(self, word: Value) -> list[Value]:
-        """For each opcode, whether the instruction is of it and a field has a value that its format does not allow."""
+    def _checks(self, word: Value) -> dict[isa.Opcode, Value]:
+        """For each opcode, bits that are set where an instruction of it has a field whose value its format does not allow."""
         transfer, weights, compute = (data.View(layout, word) for layout in (isa.TRANSFER, isa.WEIGHTS, isa.COMPUTE))
         header, end = data.View(isa.HEADER, word[: isa.HEADER.size]), data.View(isa.END, word)
 
@@ -307,7 +316,7 @@ class Controller(wiring.Component):
         checks[isa.Opcode.LOAD] = checks[isa.Opcode.STORE] = Cat(
             transfer.unused.any(), no_base, sub_vector, zero(transfer, "run_bytes", "runs", "rows", "width", "channels")
         )
-        return [(header.opcode == opcode) & (header.reserved.any() | check.any()) for opcode, check in checks.items()]
+        return {opcode: Cat(header.reserved.any(), check) for opcode, check in checks.items()}
 
 
 class Lifecycle(wiring.Component):

@@ -84,10 +84,10 @@ class Feeder(wiring.Component):
         dense = Signal()
         m.d.comb += dense.eq((step.mode == Mode.DENSE) & step.inside[0])
         lanes = Signal(self.lanes.shape(), reset_less=True)
-        used = Signal(self._rows)
+        used = Signal(self._rows, reset_less=True)
         for r in range(self._rows):
-            m.d.comb += used[r].eq(r < step.rows)
             m.d.sync += [
+                used[r].eq(r < asked.rows),
                 lanes[r].swap.eq(step.swap),
                 lanes[r].data.eq(Mux(used[r], Mux(dense, row_bytes[r], step.pad), 0)),
             ]

@@ -2,14 +2,14 @@
 
 from amaranth import *
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Out, connect
 from amaranth.utils import exact_log2
 
 from . import isa
 from .axi import BURST_BEATS, RUNS, BurstSplitter, ReadClientSignature
 from .params import BANKS
 from .realign import BeatWalker, Realigner
-from .stream_fifo import StreamFIFO, StreamRegister
+from .stream_fifo import SkidBuffer, StreamFIFO, StreamRegister
 
 __all__ = ["IMAGE", "LoadEngine", "PixelWalker", "image_of", "runs_of"]
 
@@ -68,16 +68,18 @@ class PixelWalker(wiring.Component):
         blocks_left = Signal.like(blocks)  # the same of those that are left: negative at the last one
 
         most = Signal(signed(IMAGE["channels"].width + 1))
+        first_tail = Signal.like(tail)
         next_row = Signal(words)
-        pixel_ends = Signal()
+        pixel_ends, next_ends = Signal(), Signal()
         row_ends = Signal()
         m.d.comb += [
+            first_tail.eq(most[:low] + 1),
             most.eq(image.channels - 1 - self._vector_bytes),
             self.images.ready.eq(~self.vectors.valid),
             next_row.eq(Mux(vector.bank == BANKS - 1, row + row_step, row)),
             pixel_ends.eq(blocks_left < 0),
+            next_ends.eq(Mux(pixel_ends, blocks < 0, blocks_left == 0)),
             row_ends.eq(pixel_ends & (pixels_left == 1)),
-            vector.count.eq(Mux(pixel_ends, tail, self._vector_bytes)),
             vector.last.eq(row_ends & (rows_left == 1)),
         ]
         with m.If(~self.vectors.valid):
@@ -89,7 +91,8 @@ class PixelWalker(wiring.Component):
                 row_step.eq(image.row_step >> sub),
                 width.eq(image.width),
                 blocks.eq(most >> low),
-                tail.eq(most[:low] + 1),
+                tail.eq(first_tail),
+                vector.count.eq(Mux(most < 0, first_tail, self._vector_bytes)),
                 rows_left.eq(image.rows),
                 pixels_left.eq(image.width),
                 blocks_left.eq(most >> low),
@@ -98,6 +101,7 @@ class PixelWalker(wiring.Component):
             m.d.sync += [
                 vector.address.eq(vector.address + 1),
                 blocks_left.eq(blocks_left - 1),
+                vector.count.eq(Mux(next_ends, tail, self._vector_bytes)),
             ]
             with m.If(pixel_ends):
                 m.d.sync += [blocks_left.eq(blocks), pixels_left.eq(pixels_left - 1)]
@@ -114,8 +118,8 @@ class PixelWalker(wiring.Component):
 
 
 class LoadEngine(wiring.Component):
-    """Run LOAD instructions, one after the other; the next one's bursts are requested while the last one's data is
-    written.
+    """Run LOAD instructions, one after the other and two cycles apart or more; the next one's bursts are requested while the last
+    one's data is written.
 
     ``writes`` are whole vectors, zero beyond the pixel's channels. ``done`` is high in the cycle behind that in which
     an instruction's last vector is accepted, ``error`` for one cycle when a beat with an error response comes up; then
@@ -123,7 +127,7 @@ class LoadEngine(wiring.Component):
     instruction's acceptance to its ``done``; ``advance`` when a beat or a vector moves.
 
     One beat per cycle if pixels are whole vectors of a beat or more, else one vector per cycle. The first request comes
-    2 cycles after the instruction, a beat's bytes are on ``writes`` 7 cycles after the beat.
+    2 cycles after the instruction, a beat's bytes are on ``writes`` 8 cycles after the beat.
     """
 
     def __init__(self, vector_bytes: int, unit_bytes: int, bank_words: int, axi_bytes: int, fifo_beats: int = 64):
@@ -156,18 +160,30 @@ class LoadEngine(wiring.Component):
         m.submodules.beats = beats = StreamFIFO(self.read.beat.shape(), self._fifo_beats)
         m.submodules.beat = beat = StreamRegister(self.read.beat.shape())  # The FIFO's memory answers late in the cycle.
         m.submodules.walker = walker = BeatWalker(self._axi_bytes)
+        m.submodules.walked = walked = SkidBuffer(walker.beats.payload.shape())  # A beat goes late in the cycle, too.
+        connect(m, walker.beats, walked.i)
         m.submodules.pixels = pixels = PixelWalker(self._vector_bytes, self._unit_bytes, self._bank_words)
+        m.submodules.vectors = vectors = SkidBuffer(pixels.vector)  # So does a vector.
+        connect(m, pixels.vectors, vectors.i)
         tag = pixels.vector
         m.submodules.realigner = realigner = Realigner(self._axi_bytes, self._vector_bytes, tag)
 
-        # Accept an instruction: its bursts are cut at once, the rest waits in the queue.
+        place = {name: field.shape for name, field in tag}
+        write = data.StructLayout({"bank": place["bank"], "address": place["address"], "data": 8 * self._vector_bytes, "last": 1})
+        m.submodules.written = written = SkidBuffer(write)  # Whether it may write is known late.
+
+        # Accept an instruction: its bursts are cut at once; a cycle later, before the next one, the rest goes into the queue.
         instruction = self.instructions
+        image = Signal(IMAGE, reset_less=True)
+        accept, accepted = Signal(), Signal()
+        m.d.sync += [accepted.eq(accept), image.eq(image_of(instruction.p))]
         m.d.comb += [
+            accept.eq(instruction.valid & instruction.ready),
             splitter.transfers.p.eq(runs_of(instruction.p, self.bases)),
-            queue.i.p.runs.eq(runs_of(instruction.p, self.bases)),
-            queue.i.p.image.eq(image_of(instruction.p)),
-            splitter.transfers.valid.eq(instruction.valid & queue.i.ready),
-            queue.i.valid.eq(instruction.valid & splitter.transfers.ready),
+            splitter.transfers.valid.eq(accept),
+            queue.i.p.runs.eq(splitter.accepted),
+            queue.i.p.image.eq(image),
+            queue.i.valid.eq(accepted),
             instruction.ready.eq(queue.i.ready & splitter.transfers.ready),
         ]
 
@@ -203,37 +219,41 @@ class LoadEngine(wiring.Component):
             beat.i.p.eq(beats.o.p),
             beats.o.ready.eq(beat.i.ready),
             realigner.i.p.data.eq(beat.o.p.data),
-            realigner.i.p.start.eq(walker.beats.p.start),
-            realigner.i.p.count.eq(walker.beats.p.count),
+            realigner.i.p.start.eq(walked.o.p.start),
+            realigner.i.p.count.eq(walked.o.p.count),
         ]
         with m.If(queue.o.valid & queue.o.ready):
             m.d.sync += running.eq(1)
         with m.If(~failed):
             m.d.comb += [
-                realigner.i.valid.eq(beat.o.valid & walker.beats.valid & ~beat.o.p.error),
-                beat.o.ready.eq(realigner.i.ready & walker.beats.valid),
-                walker.beats.ready.eq(realigner.i.ready & beat.o.valid),
+                realigner.i.valid.eq(beat.o.valid & walked.o.valid & ~beat.o.p.error),
+                beat.o.ready.eq(realigner.i.ready & walked.o.valid),
+                walked.o.ready.eq(realigner.i.ready & beat.o.valid),
             ]
-            with m.If(beat.o.valid & walker.beats.valid & beat.o.p.error):
+            with m.If(beat.o.valid & walked.o.valid & beat.o.p.error):
                 m.d.sync += [failed.eq(1), self.error.eq(1)]
         with m.If(self.error):
             m.d.sync += self.error.eq(0)
 
         m.d.comb += [
-            realigner.requests.p.count.eq(pixels.vectors.p.count),
-            realigner.requests.p.tag.eq(pixels.vectors.p),
-            realigner.requests.valid.eq(pixels.vectors.valid),
-            pixels.vectors.ready.eq(realigner.requests.ready),
-            self.writes.p.bank.eq(realigner.o.p.tag.bank),
-            self.writes.p.address.eq(realigner.o.p.tag.address),
-            self.writes.p.data.eq(realigner.o.p.data),
-            self.writes.valid.eq(realigner.o.valid),
-            realigner.o.ready.eq(self.writes.ready),
-            ends.eq(self.writes.valid & self.writes.ready & realigner.o.p.tag.last),
+            realigner.requests.p.count.eq(vectors.o.p.count),
+            realigner.requests.p.tag.eq(vectors.o.p),
+            realigner.requests.valid.eq(vectors.o.valid),
+            vectors.o.ready.eq(realigner.requests.ready),
+            written.i.p.bank.eq(realigner.o.p.tag.bank),
+            written.i.p.address.eq(realigner.o.p.tag.address),
+            written.i.p.data.eq(realigner.o.p.data),
+            written.i.p.last.eq(realigner.o.p.tag.last),
+            written.i.valid.eq(realigner.o.valid),
+            realigner.o.ready.eq(written.i.ready),
+            *(self.writes.p[name].eq(written.o.p[name]) for name, _ in self.writes.p.shape()),
+            self.writes.valid.eq(written.o.valid),
+            written.o.ready.eq(self.writes.ready),
+            ends.eq(self.writes.valid & self.writes.ready & written.o.p.last),
             self.busy.eq(running | self.done | queue.o.valid | queue.level.any() | splitter.busy),
             self.advance.eq(self.read.beat_valid | (self.writes.valid & self.writes.ready)),
         ]
         m.d.sync += self.done.eq(ends)
-        with m.If(ends):
+        with m.If(self.done):
             m.d.sync += running.eq(0)
         return m

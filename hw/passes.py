@@ -120,11 +120,18 @@ class PassWalker(wiring.Component):
         taken = Signal()  # a pass, in the cycle before
         left = Signal()  # a pass was taken, and another one comes behind it
         move = Signal()  # to that one
+        to_column, to_row, to_block = (Signal(name=f"to_{name}") for name in ("column", "row", "block"))  # it leads there
         if self._depthwise or self._residual:
             m.d.sync += taken.eq(self.passes.valid & self.passes.ready)
         with m.If(settling != 0):
             m.d.sync += settling.eq(settling - 1)
-        m.d.sync += move.eq(left & (settling == 0) & ~move)
+        go = left & (settling == 0) & ~move
+        m.d.sync += [
+            move.eq(go),
+            to_column.eq(go & channel.last),
+            to_row.eq(go & channel.last & tap_x.last),
+            to_block.eq(go & last),
+        ]
 
         # Where the current block, kernel row, kernel column and channel block start.
         block_address = Signal(16)
@@ -135,7 +142,12 @@ class PassWalker(wiring.Component):
         y = Signal(signed(13))
         x = Signal(signed(13))
         res_address = Signal(16)
-        groups = Signal(3)
+        groups = Signal(3, reset_less=True)
+        m.d.sync += groups.eq(1)
+        if self._depthwise:
+            for count in range(2, BANKS + 1):
+                with m.If(ins.rows == count * ins.group):
+                    m.d.sync += groups.eq(count)
         stride_y_step = Signal(16)
         tap_y_step = Signal(16)
 
@@ -194,17 +206,12 @@ class PassWalker(wiring.Component):
                 m.d.sync += [
                     stride_y_step.eq(ins.stride_y[2:] * ins.row_step),
                     tap_y_step.eq(ins.tap_y_rows[2:] * ins.row_step),
-                    groups.eq(1),
                     *(signal.eq(ins.address) for signal in (block_address, row_address, column_address, address)),
                     *(loop.begin() for loop in (block, tap_y, tap_x, channel)),
                     *from_block,
                     first.eq(1),
                     settling.eq(2),
                 ]
-                if self._depthwise:
-                    for count in range(2, BANKS + 1):
-                        with m.If(ins.rows == count * ins.group):
-                            m.d.sync += groups.eq(count)
                 m.next = "WALK"
             with m.State("WALK"):
                 m.d.comb += self.passes.valid.eq(~left & (settling != 2))
@@ -214,32 +221,31 @@ class PassWalker(wiring.Component):
                         m.next = "IDLE"
 
         with m.If(move):
-            m.d.sync += [left.eq(0), settling.eq(2), first.eq(last), channel.step()]
-            with m.If(~channel.last):
-                m.d.sync += address.eq(address + self._reduction_units)
-            with m.Else():
-                m.d.sync += tap_x.step()
-                with m.If(~tap_x.last):
-                    following = column_address + ins.tap_x_step
-                    m.d.sync += [x.eq(next_x), lead.eq(next_lead), column_address.eq(following), address.eq(following)]
-                with m.Else():
-                    m.d.sync += tap_y.step()
-                    with m.If(~tap_y.last):
-                        m.d.sync += [
-                            skip.eq(Mux(packed, next_skip, 0)),
-                            end.eq(next_skip + Mux(tap_y.next_last, ins.last_rows, ins.rows)),
-                            bank.eq(next_bank),
-                            y.eq(y + Mux(packed, rows_done, ins.tap_y_rows)),
-                            *from_row,
-                            *(s.eq(next_row_address) for s in (row_address, column_address, address)),
-                        ]
-                    with m.Else():
-                        m.d.sync += [
-                            block.step(),
-                            block_address.eq(next_block_address),
-                            *(s.eq(next_block_address) for s in (row_address, column_address, address)),
-                            *from_block,
-                        ]
+            m.d.sync += [
+                left.eq(0), settling.eq(2), first.eq(to_block), channel.step(), address.eq(address + self._reduction_units)
+            ]  # fmt: skip
+        with m.If(to_column):
+            following = column_address + ins.tap_x_step
+            m.d.sync += [
+                tap_x.step(), x.eq(next_x), lead.eq(next_lead), column_address.eq(following), address.eq(following)
+            ]  # fmt: skip
+        with m.If(to_row):
+            m.d.sync += [
+                tap_y.step(),
+                skip.eq(Mux(packed, next_skip, 0)),
+                end.eq(next_skip + Mux(tap_y.next_last, ins.last_rows, ins.rows)),
+                bank.eq(next_bank),
+                y.eq(y + Mux(packed, rows_done, ins.tap_y_rows)),
+                *from_row,
+                *(s.eq(next_row_address) for s in (row_address, column_address, address)),
+            ]
+        with m.If(to_block):
+            m.d.sync += [
+                block.step(),
+                block_address.eq(next_block_address),
+                *(s.eq(next_block_address) for s in (row_address, column_address, address)),
+                *from_block,
+            ]
 
         m.d.comb += last.eq(channel.last & tap_x.last & tap_y.last)
         last_rows = channel.last & (~packed | tap_y.last)
@@ -276,7 +282,7 @@ class PassWalker(wiring.Component):
             later = Mux(former_lead > lead, former_lead - lead, 0) + Mux(former_group > ins.group, self._rows, 0)
             said["gap"] = Mux(depthwise, later, 0)
         for name, value in said.items():
-            follows = Signal.like(out[name], name=f"{name}_said")
+            follows = Signal.like(out[name], name=f"{name}_said", reset_less=True)
             m.d.sync += follows.eq(value)
             m.d.comb += out[name].eq(follows)
         if self._residual:

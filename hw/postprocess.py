@@ -323,16 +323,17 @@ class PostProcessor(wiring.Component):
         write, entry = Signal(), Signal(TABLE_PAIR, reset_less=True)  # for all lanes, far from where the tables come from
         m.d.sync += [write.eq(self.tables.valid), entry.eq(self.tables.payload)]
 
-        # The operand leaves the queue a cycle before it is needed: the queue's memory answers late in the cycle.
+        # The vector leaves the queue two cycles before its operands are needed: the queue's memory answers late in the cycle.
         m.submodules.operands = operands = fifo.SyncFIFOBuffered(width=8 * self._cols, depth=self._depth)
-        take = marks[start - 1].valid & field("operand", context.residual, start - 1)
+        take = marks[start - 2].valid & field("operand", context.residual, start - 2)
+        vector = Signal(8 * self._cols, reset_less=True)
         operand = Signal(8 * self._lanes, reset_less=True)
         m.d.comb += [
             operands.w_data.eq(self.residuals.data),
             operands.w_en.eq(self.residuals.valid),
             operands.r_en.eq(take),
         ]
-        m.d.sync += operand.eq(operands.r_data.word_select(marks[start - 1].part, 8 * self._lanes))
+        m.d.sync += [vector.eq(operands.r_data), operand.eq(vector.word_select(marks[start - 1].part, 8 * self._lanes))]
 
         parts = {
             "residual": context.residual,

@@ -44,10 +44,10 @@ PRESETS = {
             activation_kib=32, lanes=4, pixel_buses=3, packed=False, pooling=False,
         ),
         _preset(
-            "ulx3s-25f", "ulx3s-25f", "LFE5U-25F-6BG381C", 75, 40, "4x4", target="ecp5", dsp_blocks=28, activation_kib=32
+            "ulx3s-25f", "ulx3s-25f", "LFE5U-25F-6BG381C", 80, 40, "4x4", target="ecp5", dsp_blocks=28, activation_kib=32
         ),
         _preset(
-            "ulx3s-85f-8x8", "ulx3s-85f", "LFE5U-85F-6BG381C", 60, 128, "8x8", target="ecp5", dsp_blocks=97, activation_kib=32
+            "ulx3s-85f-8x8", "ulx3s-85f", "LFE5U-85F-6BG381C", 70, 128, "8x8", target="ecp5", dsp_blocks=97, activation_kib=32
         ),
         _preset(
             "orangecrab-25f", "orangecrab-25f", "LFE5U-25F-8MG285C", 80, 48, "8x4", target="ecp5", dsp_blocks=28,

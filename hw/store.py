@@ -24,8 +24,8 @@ class StoreEngine(wiring.Component):
     outstanding.
 
     ``read_data`` is the vector at the address of ``reads`` Scratchpad.STORE_LATENCY cycles after the request was accepted.
-    ``done`` pulses when an instruction's last write response is there, ``error`` when one reports an error (then not
-    ``done``). At most ``outstanding`` bursts await their response. ``halt`` starts no more bursts and completes those on AW
+    ``done`` pulses when an instruction's last write response is there, ``error`` a cycle after one that reports an error (then
+    not ``done``). At most ``outstanding`` bursts await their response. ``halt`` starts no more bursts and completes those on AW
     with empty strobes, a cycle later and until the component is reset; ``quiet`` says that none is left. ``busy`` from an
     instruction's acceptance to its ``done``; ``advance`` when a vector, beat or response moves.
     """
@@ -89,10 +89,12 @@ class StoreEngine(wiring.Component):
         chunk = data.StructLayout({"data": 8 * self._vector_bytes, "count": range(self._vector_bytes + 1)})
         m.submodules.vectors = vectors = StreamFIFO(chunk, READ_CREDITS)
         credits = Signal(range(READ_CREDITS + 1), init=READ_CREDITS)
-        read = Signal()
+        spent = Signal()  # all credits
+        read, passed = Signal(), Signal()
         m.d.comb += [
-            self.reads.valid.eq(pixels.vectors.valid & credits.any()),
-            pixels.vectors.ready.eq(self.reads.ready & credits.any()),
+            passed.eq(vectors.o.valid & vectors.o.ready),
+            self.reads.valid.eq(pixels.vectors.valid & ~spent),
+            pixels.vectors.ready.eq(self.reads.ready & ~spent),
             self.reads.p.bank.eq(pixels.vectors.p.bank),
             self.reads.p.address.eq(pixels.vectors.p.address),
             read.eq(self.reads.valid & self.reads.ready),
@@ -110,7 +112,7 @@ class StoreEngine(wiring.Component):
             vectors.i.valid.eq(delay.o.valid),
             vectors.i.p.count.eq(delay.o.count),
         ]
-        m.d.sync += credits.eq(credits - read + (vectors.o.valid & vectors.o.ready))
+        m.d.sync += [credits.eq(credits - read + passed), spent.eq((spent | (read & (credits == 1))) & ~passed)]
 
     def _write_beats(self, m, splitter, walker, realigner, running):
         """AW bursts, the W beats that they promised, and the count of B responses."""
@@ -140,8 +142,13 @@ class StoreEngine(wiring.Component):
                 axi.awlen.eq(splitter.bursts.p.burst.beats - 1),
             ]
 
-        # Beats follow the bursts that are on AW, whether accepted or not; after `halt` they come without data.
+        # Beats follow the bursts that are on AW, whether accepted or not; after `halt` they come without data. A beat of a burst
+        # that was promised has a flag, one with data or one without: the counter says it late.
         promised = Signal(range(self._outstanding + 1))
+        none, next_none = Signal(init=1), Signal()
+        owed, owed_empty = Signal(), Signal()
+        leaves = Signal()
+        stops = self._halted | self.halt
         m.submodules.beats = buffer = SkidBuffer(walker.beats.payload.shape())
         connect(m, walker.beats, buffer.i)
         beat = buffer.o
@@ -150,10 +157,12 @@ class StoreEngine(wiring.Component):
             realigner.requests.p.start.eq(beat.p.start),
             realigner.requests.p.count.eq(beat.p.count),
             realigner.requests.p.tag.eq(beat.p.burst_last),
-            realigner.requests.valid.eq(beat.valid & promised.any() & ~self._halted),
+            realigner.requests.valid.eq(beat.valid & owed),
             realigner.o.ready.eq(axi.wready),
-            empty.eq(self._halted & ~realigner.busy & beat.valid & promised.any()),
-            beat.ready.eq(Mux(self._halted, empty & axi.wready, realigner.requests.ready & promised.any())),
+            empty.eq(beat.valid & owed_empty & ~realigner.busy),
+            beat.ready.eq((realigner.requests.ready & owed) | (empty & axi.wready)),
+            leaves.eq(beat.valid & beat.ready & beat.p.burst_last),
+            next_none.eq((none | (leaves & (promised == 1))) & ~issue),
             axi.wvalid.eq(realigner.o.valid | empty),
             axi.wdata.eq(realigner.o.p.data),
             axi.wstrb.eq(Mux(empty, 0, realigner.o.p.mask)),
@@ -161,12 +170,17 @@ class StoreEngine(wiring.Component):
         ]
         with m.If(beat.valid & beat.ready & beat.p.last):
             m.d.sync += running.eq(0)  # all bursts are on AW, all vectors read, the last beat is under way
-        m.d.sync += promised.eq(promised + issue - (beat.valid & beat.ready & beat.p.burst_last))
+        m.d.sync += [
+            promised.eq(promised + issue - leaves),
+            none.eq(next_none),
+            owed.eq(~next_none & ~stops),
+            owed_empty.eq(~next_none & stops),
+        ]
 
+        m.d.sync += self.error.eq(axi.bvalid & axi.bresp[1])
         m.d.comb += [
             axi.bready.eq(1),
             responses.r_en.eq(axi.bvalid),
-            self.error.eq(axi.bvalid & axi.bresp[1]),
             self.done.eq(axi.bvalid & responses.r_rdy & responses.r_data & ~axi.bresp[1]),
             self.busy.eq(running | responses.r_rdy),
             self.quiet.eq(~axi.awvalid & ~responses.r_rdy),

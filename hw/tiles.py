@@ -37,7 +37,6 @@ class TileLoader(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         full = self.here
-        reach = Signal(self._rows, init=1)  # rows that shift on the next vector: one more with each
         take = Signal()
         m.d.comb += [
             self.tiles.ready.eq(~full | self.swap),
@@ -45,17 +44,18 @@ class TileLoader(wiring.Component):
             self.comes.eq(self.tiles.valid & self.tiles.payload.last),
         ]
         m.d.sync += full.eq(self.comes | (full & ~self.swap))
-        with m.If(take):
-            m.d.sync += reach.eq(Mux(self.tiles.payload.last, 1, (reach << 1) | 1))
 
-        taken, reached = Signal(), Signal.like(reach)  # a cycle later: whether a vector is taken is known late
-        m.d.sync += [taken.eq(take), reached.eq(reach)]
+        taken, last = Signal(), Signal()  # a cycle later: whether a vector is taken is known late
+        reach = Signal(self._rows, init=1)  # rows that shift on that vector: one more than on the one before
+        m.d.sync += [taken.eq(take), last.eq(self.tiles.payload.last)]
+        with m.If(taken):
+            m.d.sync += reach.eq(Mux(last, 1, (reach << 1) | 1))
         # What is under way at a reset ends in registers that the next tile overwrites.
         m.submodules.weight_delay = weight_delay = Delay(self.weights.shape(), self._latency, reset_less=True)
         m.submodules.shift_delay = shift_delay = Delay(self._rows, self._latency - 1, reset_less=True)
         m.d.comb += [
             weight_delay.i.eq(self.tiles.payload.data),
-            shift_delay.i.eq(Mux(taken, reached, 0)),
+            shift_delay.i.eq(Mux(taken, reach, 0)),
             self.weights.eq(weight_delay.o),
             self.shift.eq(shift_delay.o),
         ]

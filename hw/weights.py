@@ -169,12 +169,15 @@ class WeightEngine(wiring.Component):
         """Give every vector its kind, plane and end of tile. Returns them, registered.
 
         The buffer keeps the FIFO apart from whether a vector is taken, which is known late in a cycle. A word's error is known
-        late as well: its vector goes into the buffer.
+        late as well: its vector goes into the buffer. The data goes into one of two registers and is chosen behind them, so that
+        whether it is taken does not go to all of it.
         """
         names = self._walk(m, instructions)
-        shape = data.StructLayout({"data": 8 * self._cols, "name": _NAME, "error": 1})
-        m.submodules.head = buffer = SkidBuffer(shape)
+        m.submodules.head = buffer = SkidBuffer(data.StructLayout({"name": _NAME, "error": 1}))
         named, head = buffer.i, buffer.o
+        self._head_data = Signal(8 * self._cols)
+        held = [Signal(8 * self._cols, name=f"data_{side}", reset_less=True) for side in range(2)]
+        entry, way_out = Signal(), Signal()
         take = Signal()
         failed, reported, ended = Signal(), Signal(), Signal()
         m.d.comb += [
@@ -184,11 +187,18 @@ class WeightEngine(wiring.Component):
             self._flush.eq(names.p.ends),
             named.valid.eq(take),
             named.p.error.eq(vector.p.error),
-            named.p.data.eq(vector.p.data),
+            self._head_data.eq(Mux(way_out, *reversed(held))),
             named.p.name.eq(names.p),
             self.error.eq(failed & ~reported),
             self.done.eq(ended & ~failed),
         ]
+        with m.If(take):
+            m.d.sync += entry.eq(~entry)
+        for side, register in enumerate(held):
+            with m.If(named.ready & (entry == side)):
+                m.d.sync += register.eq(vector.p.data)
+        with m.If(head.valid & head.ready):
+            m.d.sync += way_out.eq(~way_out)
         m.d.sync += [ended.eq(take & names.p.ends), failed.eq(failed | (take & vector.p.error)), reported.eq(failed)]
         return head
 
@@ -267,9 +277,9 @@ class WeightEngine(wiring.Component):
 
     def _hand_out(self, m, head):
         m.d.comb += [
-            self.tiles.p.data.eq(head.p.data),
+            self.tiles.p.data.eq(self._head_data),
             self.tiles.p.last.eq(head.p.name.last),
-            self.constants.p.data.eq(head.p.data),
+            self.constants.p.data.eq(self._head_data),
             self.constants.p.plane.eq(head.p.name.plane),
         ]
         with m.If(head.p.error):
@@ -288,16 +298,16 @@ class WeightEngine(wiring.Component):
                 low = Signal(8 * self._cols)
                 second = Signal()
                 m.d.comb += [
-                    pair.eq(Cat(low, head.p.data)),
+                    pair.eq(Cat(low, self._head_data)),
                     self.tables.valid.eq(head.valid & second),
                     head.ready.eq(~second | self.tables.ready),
                 ]
                 with m.If(head.valid & head.ready):
-                    m.d.sync += [low.eq(head.p.data), second.eq(~second)]
+                    m.d.sync += [low.eq(self._head_data), second.eq(~second)]
             else:
                 part = index[: exact_log2(pairs)]
                 m.d.comb += [
-                    pair.eq(head.p.data.word_select(part, _PAIR_BITS)),
+                    pair.eq(self._head_data.word_select(part, _PAIR_BITS)),
                     self.tables.valid.eq(head.valid),
                     head.ready.eq(self.tables.ready & part.all()),
                 ]

@@ -35,21 +35,21 @@ class Latencies:
     """Cycles and sizes of the hardware that the instruction set does not show; literals where no class exports them."""
 
     start: int = 2  # start to the first request for instructions
-    fetch_pace: int = 2  # between two requests for instructions
     fetch_again: int = 2  # an instruction is out of the queue of beats, to the request for another
     dispatch: int = 3  # an instruction is out of the queue of beats, to its dispatch
     gate: int = 1  # a dispatch to the exit of the engine's gate, tokens given
     token: int = 1  # an engine's `done` to the count
     loaded: int = 2  # a LOAD's last write, to the count
-    request: int = 1  # a burst is asked for, to its address on the bus
+    turn: int = 1  # a burst is asked for, to its turn
+    request: int = 1  # a burst's turn, to its address on the bus
     beat: int = 1  # a beat on the bus to its client
     freed: int = 2  # a beat leaves its queue, to the request that has room for that
     split: int = 2  # a transfer is accepted, to its first request
     fifo: int = 2  # into a queue to out of it
-    late: int = 1  # a beat out of LOAD's queue, to its way into the ring
-    walk: int = 2  # a LOAD leaves the queue, to its first beat
+    late: int = 1  # a beat out of its queue, to its way out of the register behind that
+    queued: int = 3  # a LOAD is accepted, to its way out of the queue
+    walk: int = 3  # a LOAD leaves the queue, to its first beat
     ring: int = 2  # a beat goes into LOAD's ring, to a vector out of it
-    realigned: int = 2  # a vector out of the ring, to its write
     weights: int = 3  # a beat to its vector at the head of the stream
     compute: int = 4  # a COMPUTE leaves the gate, to its first step
     issue: int = ComputeEngine.ISSUE  # a step of the array to its reads

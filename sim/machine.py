@@ -117,10 +117,10 @@ class Machine:
                 while len(self._taken) <= index - lat.fetch_ahead:
                     yield self._changed
                 yield self._taken[index - lat.fetch_ahead] + lat.fetch_again
-            beats = yield from self._channel.read("controller", INSTRUCTION_BYTES // self._params.axi_bytes)
+            yield from self._channel.ask("controller", INSTRUCTION_BYTES // self._params.axi_bytes)
+            beats = yield from self._channel.answer("controller")
             self._fetched.append(beats[-1])
             self._changed.give()
-            yield self._clock.now + lat.fetch_pace
 
     def _dispatch(self) -> Process:
         """Put each instruction together from its beats, and hand it to its engine's gate, in order."""
@@ -131,7 +131,7 @@ class Machine:
             handed_out = self._clock.now
             while len(self._fetched) <= index:
                 yield self._changed
-            yield max(self._fetched[index] + lat.fifo, handed_out + beats)
+            yield max(self._fetched[index] + lat.fifo + lat.late, handed_out + beats)
             self._taken.append(self._clock.now)
             self._changed.give()
             yield self._clock.now + lat.dispatch
@@ -209,9 +209,9 @@ class Machine:
         yield max(accepted, self._clock.now - 1) + self._latencies.split
         return fields
 
-    def _release(self, transfers: _Transfers) -> None:
-        """The splitter's register is free: the burst that can be asked for now was made a cycle ago."""
-        transfers.register_free.append(self._clock.now - 1)
+    def _release(self, transfers: _Transfers, cycle: int) -> None:
+        """The splitter's register is free behind the cycle in which the first burst of the last run was made."""
+        transfers.register_free.append(cycle)
         transfers.changed.give()
 
     # --- LOAD ---------------------------------------------------------------------------------------------
@@ -222,29 +222,34 @@ class Machine:
         asked = 0
         while True:
             fields = yield from self._cut(self._loads)
-            for run in range(fields["runs"]):
-                if run == fields["runs"] - 1:
-                    self._release(self._loads)
-                for _, beats in self._split(fields["offset"] + run * fields["run_pitch"], fields["run_bytes"]):
-                    gone = asked + lat.burst_beats - lat.load_beats
-                    while len(self._load_beats_gone) < gone:
-                        yield self._loaded
-                    if gone > 0:
-                        yield self._load_beats_gone[gone - 1] + lat.freed
-                    self._bursts.append((yield from self._channel.read("load", beats)))
-                    asked += beats
-                    self._loaded.give()
+            starts = (fields["offset"] + run * fields["run_pitch"] for run in range(fields["runs"]))
+            runs = [[beats for _, beats in self._split(start, fields["run_bytes"])] for start in starts]
+            left = len(runs[-1])
+            if len(runs) == 1:
+                self._release(self._loads, self._clock.now - 1)
+            for number, beats in enumerate(sizes := [beats for run in runs for beats in run], start=1):
+                gone = asked + lat.burst_beats - lat.load_beats
+                while len(self._load_beats_gone) < gone:
+                    yield self._loaded
+                if gone > 0:
+                    yield self._load_beats_gone[gone - 1] + lat.freed
+                yield from self._channel.ask("load", beats)
+                if number == len(sizes) - left:
+                    self._release(self._loads, self._clock.now)
+                self._bursts.append((yield from self._channel.answer("load")))
+                asked += beats
+                self._loaded.give()
 
     def _write_vectors(self) -> Process:
         """Take beats into the realigner's ring while it has room, and vectors out of it: one of each per cycle."""
         lat, beat_bytes = self._latencies, self._params.axi_bytes
         spare = 4 * max(beat_bytes, self._params.vector) - beat_bytes
-        done = entered = 0
+        done = former = left_realigner = entered = 0  # `done` and `former`: the latest writes
         loads = (item for item in enumerate(self._instructions) if item[1][0] is Opcode.LOAD)
         for number, (index, (_, fields)) in enumerate(loads):
             while len(self._loads.cycles) <= number:
                 yield self._loads.changed
-            begin = max(self._loads.cycles[number] + lat.fifo, done + 1)
+            begin = max(self._loads.cycles[number] + lat.queued, done + lat.loaded)
             self._loads.queue_free.append(begin)
             self._loads.changed.give()
             ends = list(vector_ends(fields, self._params))
@@ -273,9 +278,10 @@ class Machine:
                         entered = beat
                         while len(given) < len(ends) and ends[len(given)] <= taken:
                             given.append(max(beat + lat.ring, ready))
-                            moved = max(given[-1] + 1, done)
-                            ready = max(given[-1] + 1, moved)
-                            done = moved + 1
+                            # Out of the realigner's register into the two behind it, when the one before the last has left those.
+                            ready = max(given[-1] + 1, left_realigner)
+                            left_realigner = max(ready, former) + 1
+                            former, done = done, max(left_realigner, done) + 1
                             while (done, banks[len(given) - 1]) in self._result_writes:
                                 done += 1
             self._clock.resume(self._finish(Opcode.LOAD, index, done + lat.loaded), done + lat.loaded)
@@ -291,7 +297,7 @@ class Machine:
         asked = 0
         while True:
             fields = yield from self._cut(self._streams)
-            self._release(self._streams)
+            self._release(self._streams, self._clock.now - 1)
             count, number = fields["bytes"] // cols, 0
             arrivals: list[int] = []
             for _, beats in self._split(fields["offset"], fields["bytes"]):
@@ -300,7 +306,8 @@ class Machine:
                     yield self._stream
                 if gone > 0:
                     yield self._beats_gone[gone - 1] + lat.freed
-                arrivals += yield from self._channel.read("weights", beats)
+                yield from self._channel.ask("weights", beats)
+                arrivals += yield from self._channel.answer("weights")
                 asked += beats
                 while number < count and (number + 1) * cols <= len(arrivals) * beat_bytes:
                     end = (number + 1) * cols

@@ -42,20 +42,26 @@ class Beats:
 
 
 class ReadChannel:
-    """AR and R: one request per cycle, round robin over the clients; beats come in the order of the requests."""
+    """AR and R: one request per cycle, round robin over the clients, of which each has one that waits for its turn; beats come in
+    the order of the requests."""
 
     def __init__(self, clock: Clock, memory: MemoryModel, latencies: Latencies) -> None:
         self._clock, self._memory, self._latencies = clock, memory, latencies
         self._asked = Signal(clock)
         self._answered = Signal(clock)
-        self._wanted: dict[str, int] = {}
+        self._wanted: dict[str, tuple[int, int]] = {}  # beats, and the cycle from which its turn may come
+        self._free: dict[str, int] = {}  # from which cycle on a client can ask
         self._given: dict[str, list[int]] = {}
         self._beats = Beats(memory)
 
-    def read(self, client: str, beats: int) -> Generator[Any, None, list[int]]:
-        """Ask for a burst; gives the cycles in which the client sees its beats."""
-        self._wanted[client] = beats
+    def ask(self, client: str, beats: int) -> Process:
+        """Ask for a burst, behind an `answer` to the one before; goes on in the cycle in which the channel has taken it."""
+        yield max(self._clock.now, self._free.get(client, 0))
+        self._wanted[client] = beats, self._clock.now + self._latencies.turn
         self._asked.give()
+
+    def answer(self, client: str) -> Generator[Any, None, list[int]]:
+        """Wait for the turn of the burst that was asked for; gives the cycles in which the client sees its beats."""
         while client not in self._given:
             yield self._answered
         return self._given.pop(client)
@@ -72,9 +78,14 @@ class ReadChannel:
                 yield self._asked
             if len(flying) == self._latencies.outstanding_reads:
                 yield flying.popleft() + 1
+            earliest = min(cycle for _, cycle in self._wanted.values())
+            if earliest > self._clock.now:
+                yield earliest
             order = ((former + offset) % len(clients) for offset in range(1, len(clients) + 1))
-            former = next(index for index in order if clients[index] in self._wanted)
-            beats = self._wanted.pop(clients[former])
+            there = {client for client, (_, cycle) in self._wanted.items() if cycle <= self._clock.now}
+            former = next(index for index in order if clients[index] in there)
+            beats, _ = self._wanted.pop(clients[former])
+            self._free[clients[former]] = self._clock.now + 1
             address = max(self._clock.now + self._latencies.request, address + 1, room[0])
             cycles = self._beats.burst(address + self._memory.latency + self._latencies.beat, beats)
             flying.append(cycles[-1])

@@ -92,9 +92,9 @@ class Link(wiring.Component):
         count = Signal.like(lengths[0])
         enough = Signal()  # words for a frame
         lost = Signal()
-        free = Signal()
+        free = Signal()  # a cycle later than it could be: words are far apart
+        m.d.sync += free.eq(~full.bit_select(slot, 1) & ~lost)
         m.d.comb += [
-            free.eq(~full.bit_select(slot, 1) & ~lost),
             port.addr.eq(Cat(count[:-1], slot)),
             port.data.eq(deframer.word),
             port.en.eq(deframer.word_valid & free & ~count[-1]),

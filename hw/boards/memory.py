@@ -51,7 +51,9 @@ class OnChipMemory(wiring.Component):
             m.d.sync += [asked.eq(self.requests.requests.valid), word.eq(self.requests.requests.p)]
         with m.If(by_word):
             m.d.sync += asked.eq(0)
-        self._write(m, cells.write_port(granularity=8), word, by_word & word.write)
+        writes = Signal()
+        m.d.sync += writes.eq(by_word & word.write)
+        self._write(m, cells.write_port(granularity=8), word, writes)
         self._read(m, cells.read_port(), word, asked, by_word)
         return m
 

@@ -294,6 +294,7 @@ def test_halt_drains_the_bus():
         await ctx.tick().repeat(30)
         assert not ctx.get(dut.quiet)
         ctx.set(dut.halt, 1)
+        await ctx.tick()
         for _ in range(600):
             *_, valid, quiet = await ctx.tick().sample(client.beat_valid, dut.quiet)
             assert not valid
