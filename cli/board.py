@@ -16,8 +16,9 @@ from .session import Case, Session
 __all__ = ["BOARD_MEMORY", "DEFAULT_BAUD", "check_port", "run_on_board"]
 
 BOARD_MEMORY = MemoryOptions(
-    latency=OnChipMemory.READ_LATENCY, write_latency=OnChipMemory.WRITE_LATENCY, outstanding=OnChipMemory.OUTSTANDING
-)
+    latency=OnChipMemory.READ_LATENCY, write_latency=OnChipMemory.WRITE_LATENCY,
+    outstanding=OnChipMemory.OUTSTANDING, turnover=OnChipMemory.TURNOVER,
+)  # fmt: skip
 """The external memory of a board, for simulation and prediction."""
 
 DEFAULT_BAUD = 1_000_000

@@ -14,7 +14,6 @@ from .driver import Accelerator, MemoryMap, Run
 __all__ = ["CompactAccelerator"]
 
 _START = CONTROL.const({"start": 1}).as_bits()
-_WORD = 4
 
 
 class CompactAccelerator(Accelerator):
@@ -68,4 +67,4 @@ class CompactAccelerator(Accelerator):
 def _spans(move: Transfer) -> list[tuple[int, int]]:
     """First and end byte of each piece of the activation memory that is moved in one go."""
     cuts = np.flatnonzero(np.diff(move.words) != 1) + 1
-    return [(_WORD * int(piece[0]), _WORD * (int(piece[-1]) + 1)) for piece in np.split(move.words, cuts)]
+    return [(move.side * int(piece[0]), move.side * (int(piece[-1]) + 1)) for piece in np.split(move.words, cuts)]

@@ -13,7 +13,7 @@ __all__ = [
 ]  # fmt: skip
 
 COMPACT_WIDTHS = {
-    "mode": 2, "rounding": 1, "blocks": 8, "taps_y": 8, "taps_x": 8, "channels": 8, "out_rows": 8, "out_cols": 8, "rows": 3,
+    "mode": 2, "rounding": 1, "blocks": 8, "taps_y": 8, "taps_x": 8, "channels": 8, "out_rows": 8, "out_cols": 8, "rows": 4,
     "address": 12, "bank": 2, "row_step": 12, "x_step": 12, "tap_x_step": 12, "tap_y_rows": 3, "tap_x_cols": 5,
     "stride_y": 3, "stride_x": 3, "y": 9, "x": 9, "height": 8, "width": 8, "pad": 8,
     "out_address": 12, "out_bank": 2, "out_row_step": 12, "out_x_step": 12, "zero_point": 8, "minimum": 8, "maximum": 8,

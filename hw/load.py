@@ -158,19 +158,21 @@ class LoadEngine(wiring.Component):
         transfer = data.StructLayout({"runs": RUNS, "image": IMAGE})
         m.submodules.queue = queue = StreamFIFO(transfer, 3)
         m.submodules.beats = beats = StreamFIFO(self.read.beat.shape(), self._fifo_beats)
-        m.submodules.beat = beat = StreamRegister(self.read.beat.shape())  # The FIFO's memory answers late in the cycle.
         m.submodules.walker = walker = BeatWalker(self._axi_bytes)
-        m.submodules.walked = walked = SkidBuffer(walker.beats.payload.shape())  # A beat goes late in the cycle, too.
-        connect(m, walker.beats, walked.i)
         m.submodules.pixels = pixels = PixelWalker(self._vector_bytes, self._unit_bytes, self._bank_words)
-        m.submodules.vectors = vectors = SkidBuffer(pixels.vector)  # So does a vector.
-        connect(m, pixels.vectors, vectors.i)
         tag = pixels.vector
         m.submodules.realigner = realigner = Realigner(self._axi_bytes, self._vector_bytes, tag)
 
+        # Registers between them: a FIFO's memory answers late in the cycle, and whether something is taken is known late.
         place = {name: field.shape for name, field in tag}
         write = data.StructLayout({"bank": place["bank"], "address": place["address"], "data": 8 * self._vector_bytes, "last": 1})
-        m.submodules.written = written = SkidBuffer(write)  # Whether it may write is known late.
+        m.submodules.beat = beat = StreamRegister(self.read.beat.shape())
+        m.submodules.walked = walked = SkidBuffer(walker.beats.payload.shape())
+        m.submodules.vectors = vectors = SkidBuffer(tag)
+        m.submodules.written = written = SkidBuffer(write)
+        connect(m, beats.o, beat.i)
+        connect(m, walker.beats, walked.i)
+        connect(m, pixels.vectors, vectors.i)
 
         # Accept an instruction: its bursts are cut at once; a cycle later, before the next one, the rest goes into the queue.
         instruction = self.instructions
@@ -215,9 +217,6 @@ class LoadEngine(wiring.Component):
             queue.o.ready.eq(~running & walker.transfers.ready & pixels.images.ready),
             beats.i.p.eq(self.read.beat),
             beats.i.valid.eq(self.read.beat_valid),
-            beat.i.valid.eq(beats.o.valid),
-            beat.i.p.eq(beats.o.p),
-            beats.o.ready.eq(beat.i.ready),
             realigner.i.p.data.eq(beat.o.p.data),
             realigner.i.p.start.eq(walked.o.p.start),
             realigner.i.p.count.eq(walked.o.p.count),

@@ -18,11 +18,11 @@ TARGETS = ("generic", "ecp5", "ice40", "gowin")
 """Whose multipliers the hardware is built from; ``generic`` leaves them to the synthesizer."""
 
 _COMPACT = {
-    "rows": 4, "cols": 4, "accumulator_depth": 128, "axi_bits": 32, "lanes": 4, "pixel_buses": 4,
-    "depthwise": True, "packed": False, "residual": False, "pooling": False,
+    "accumulator_depth": 128, "pixel_buses": 4, "depthwise": True, "packed": False, "residual": False, "pooling": False,
 }  # fmt: skip
 
-_COMPACT_KIB = {"spram": {"program": 64, "activation": 64}, "bram": {"program": 40, "activation": 32}}
+_COMPACT_KIB = {"spram": {4: (64, 64)}, "bram": {4: (40, 32), 8: (40, 24)}}
+"""By memory and rows: of the program, and of the activations."""
 
 _ANY_PROGRAM = ("target", "dsp_blocks")
 _WIDE_PRODUCTS = 4  # in a lane of the post-processor
@@ -45,7 +45,7 @@ class Parameters:
     processing elements as possible; the others multiply in logic. Neither changes a cycle or a result, nor the fingerprint.
 
     ``memory`` is ``axi``; or ``spram`` or ``bram`` for the compact accelerator (`hw.compact`), in an iCE40 UltraPlus's large
-    memories or in block RAMs, which has one size alone in either.
+    memories, 4x4, or in block RAMs, 4x4 or 8x8; each of these has one size alone.
 
     Raises ``ValueError`` naming the field, the value and the legal range.
     """
@@ -75,7 +75,8 @@ class Parameters:
             object.__setattr__(self, "weight_fifo_bytes", max(1024, 256 * self.cols))
         if self.lanes == 0:
             object.__setattr__(self, "lanes", self.cols)
-        _require("activation_kib", self.activation_kib, (4, 8, 16, 32, 64, 128, 256))
+        if not self.compact:
+            _require("activation_kib", self.activation_kib, (4, 8, 16, 32, 64, 128, 256))
         _require("accumulator_depth", self.accumulator_depth, (64, 128, 256, 512, 1024, 2048))
         _require("axi_bits", self.axi_bits, (32, 64, 128))
         _require("weight_fifo_bytes", self.weight_fifo_bytes, tuple(1 << n for n in range(10, 16)))
@@ -87,11 +88,19 @@ class Parameters:
         if self.pooling and self.parts > 1:
             raise ValueError(f"pooling: needs a lane for each column, not {self.lanes} lanes for {self.cols} columns")
         if self.compact:
-            for name, only in (_COMPACT | {"activation_kib": _COMPACT_KIB[self.memory]["activation"]}).items():
-                if (value := getattr(self, name)) != only:
-                    raise ValueError(f"{name}: {value!r} with memory {self.memory}, which goes with {only!r} alone")
+            self._check_compact()
         _require("target", self.target, TARGETS)
         self._check_blocks()
+
+    def _check_compact(self) -> None:
+        sizes = _COMPACT_KIB[self.memory]
+        if self.rows not in sizes:
+            raise ValueError(f"rows: {self.rows} with memory {self.memory}, which goes with {' or '.join(map(str, sizes))} alone")
+        _, activation_kib = sizes[self.rows]
+        own = {"cols": self.rows, "activation_kib": activation_kib, "axi_bits": 8 * self.rows, "lanes": self.rows}
+        for name, only in (own | _COMPACT).items():
+            if (value := getattr(self, name)) != only:
+                raise ValueError(f"{name}: {value!r} with memory {self.memory}, which goes with {only!r} alone")
 
     def _check_blocks(self) -> None:
         blocks, lanes = self.dsp_blocks, self._lane_blocks
@@ -170,7 +179,8 @@ class Parameters:
     @property
     def program_kib(self) -> int:
         """Size of the compact accelerator's memory for weights and instructions, in KiB."""
-        return _COMPACT_KIB[self.memory]["program"]
+        program_kib, _ = _COMPACT_KIB[self.memory][self.rows]
+        return program_kib
 
     def to_json(self) -> str:
         """All fields as a JSON object with sorted keys."""

@@ -55,8 +55,8 @@ PRESETS = {
             packed=False, residual=False, pooling=False,
         ),
         _preset(
-            "tang-primer-20k", "tang-primer-20k", "GW2A-LV18PG256C8/I7", 60, 40, "4x4", target="gowin", dsp_blocks=8,
-            memory="bram", activation_kib=32, accumulator_depth=128, packed=False, residual=False, pooling=False,
+            "tang-primer-20k", "tang-primer-20k", "GW2A-LV18PG256C8/I7", 60, 40, "8x8", target="gowin", dsp_blocks=32,
+            memory="bram", activation_kib=24, accumulator_depth=128, packed=False, residual=False, pooling=False,
         ),
         _preset(
             "icebreaker", "icebreaker", "iCE40UP5K-SG48", 24, 64, "4x4", target="ice40", dsp_blocks=8, memory="spram",

@@ -20,7 +20,7 @@ MOST_LEAD = 15
 """Columns of left padding in depthwise mode."""
 
 
-def _compact(layer: Layer) -> list[tuple[str, int, int]]:
+def _compact(layer: Layer, params: Parameters) -> list[tuple[str, int, int]]:
     """What the compact accelerator has less of."""
     last = (layer.origin[axis] + (layer.out_size[axis] - 1) * layer.stride[axis] + (layer.kernel[axis] - 1) * layer.dilation[axis]
             for axis in range(2))  # fmt: skip
@@ -31,8 +31,8 @@ def _compact(layer: Layer) -> list[tuple[str, int, int]]:
         ("image size", max(layer.size), 255),
         ("padding", max(-layer.origin[0], -layer.origin[1]), 256),
         ("position of the last tap", max(last), MOST_POSITION),
-        ("number of input channel blocks", -(-layer.weights.shape[2] // 4), 255),
-        ("number of output channel blocks", -(-layer.outputs // 4), 255),
+        ("number of input channel blocks", -(-layer.weights.shape[2] // params.rows), 255),
+        ("number of output channel blocks", -(-layer.outputs // params.cols), 255),
     ]
 
 
@@ -72,7 +72,7 @@ def check_layer(layer: Layer, params: Parameters) -> None:
     if layer.mode is Mode.PACKED:
         checks.append(("horizontal stride in bytes", layer.stride[1], params.vector))
     if params.compact:
-        checks += _compact(layer)
+        checks += _compact(layer, params)
         if reason := _compact_reason(layer):
             raise UnsupportedError(layer.kind, layer.name, f"the compact accelerator has {reason}", "it runs on the host")
     for what, value, limit in checks:

@@ -8,8 +8,7 @@ import numpy as np
 from ..hw.compact.accelerator import CompactAccelerator
 from ..hw.compact.accumulator import CompactAccumulator
 from ..hw.compact.drain import Drain
-from ..hw.compact.fields import INSTRUCTION_WORDS
-from ..hw.compact.tiles import TileLoader
+from ..hw.compact.fields import instruction_words
 from ..hw.compact.walker import Walker
 from ..hw.encoding import Fields
 from ..hw.isa import CONSTANT_VECTORS, Mode, Opcode
@@ -18,9 +17,6 @@ from ..hw.pe import ProcessingElement
 from .machine import COUNTERS
 
 __all__ = ["predict_compact"]
-
-_DISPATCH = INSTRUCTION_WORDS + 2
-"""Cycles from an instruction's first word to its dispatch, that included."""
 
 _OTHERS = CONSTANT_VECTORS - 4 + 1
 """Cycles for the constants behind the biases, and the one in which the sums are set free."""
@@ -70,18 +66,19 @@ def predict_compact(
     """
     latency = params.rows + params.cols - 2 + ProcessingElement.LATENCY
     flush = CompactAccelerator.FEED + latency + CompactAccumulator.WRITTEN
+    dispatch = instruction_words(params.vector) + 2  # from its first word, both included
     clock, drain = _Clock(), _Drain()
     ends = []
     periods: list[int] = []
     for opcode, fields in instructions:
-        clock.spend("idle", _DISPATCH)
+        clock.spend("idle", dispatch)
         if opcode is Opcode.WEIGHTS:
-            periods = _periods(fields, weights)
+            periods = _periods(fields, weights, params.cols)
         elif opcode is Opcode.COMPUTE:
             for block in range(fields["blocks"]):
-                _block(clock, drain, fields, flush)
+                _block(clock, drain, fields, flush, params.rows)
                 period = periods[block]
-                drain.next = clock.now + 2 + period + Drain.WRITE
+                drain.next = clock.now + 2 + period + Drain.written(params.cols)
                 drain.period, drain.left = period, fields["out_rows"] * fields["out_cols"]
             del periods[: fields["blocks"]]
             clock.spend("wait_output", drain.end + 1 - clock.now)
@@ -90,18 +87,18 @@ def predict_compact(
     return clock.now, tuple(ends), clock.counters
 
 
-def _periods(fields: Fields, weights: bytes) -> list[int]:
+def _periods(fields: Fields, weights: bytes, cols: int) -> list[int]:
     """Cycles from a result to the next, for each block of a stream."""
     stream = np.frombuffer(weights[fields["offset"] : fields["offset"] + fields["bytes"]], np.uint8)
-    shifts = stream.reshape(fields["blocks"], -1, 4)[:, CONSTANT_VECTORS - 1]
+    shifts = stream.reshape(fields["blocks"], -1, cols)[:, CONSTANT_VECTORS - 1]
     return [int(period) for period in shifts.max(axis=1) // 2 + 1]
 
 
-def _block(clock: _Clock, drain: _Drain, fields: Fields, flush: int) -> None:
+def _block(clock: _Clock, drain: _Drain, fields: Fields, flush: int, side: int) -> None:
     """A block up to the cycle in which its sums are set free."""
     clock.spend("wait_weights", CONSTANT_VECTORS)
     drain.writes_until(clock.now)
-    tile = TileLoader.SIDE if fields["mode"] is Mode.DEPTHWISE else fields["rows"]
+    tile = side if fields["mode"] is Mode.DEPTHWISE else fields["rows"]
     steps = fields["out_rows"] * fields["out_cols"]
     begun, between = clock.now, Walker.BEFORE
     for _ in range(fields["taps_y"] * fields["taps_x"] * fields["channels"]):

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from tilewright.hw.compact.host_port import ACTIVATIONS, MEMORY_BYTES
 from tilewright.hw.compact.transfers import Transfer, program_image, transfers
 from tilewright.hw.isa import Base, ErrorCode
+from tilewright.hw.params import BANKS, Parameters
 from tilewright.hw.primitives import models
 from tilewright.hw.program import Program
 
@@ -58,11 +59,12 @@ def simulate_compact(
         (folder / "image").write_bytes(image.tobytes())
         (folder / "tilewright.v").write_text(verilog)
         sources = (_BENCH / "compact_bench.sv", folder / "tilewright.v", *models(program.params.target))
-        defines = {"TILEWRIGHT_TRACE": "1"} if trace else {}
+        defines = {"TILEWRIGHT_SIDE": str(program.params.vector)} | ({"TILEWRIGHT_TRACE": "1"} if trace else {})
         executable = Build(sources=sources, top="compact_bench", defines=defines, cells=cells).executable(progress)
         files = ("image", "dump", "trace") if trace else ("image", "dump")
         plusargs: dict[str, str | int] = {"base": base, "max_cycles": max_cycles}
-        plusargs |= {"program_words": 256 * program.params.program_kib, "bank_words": program.params.bank_words}
+        bank_bytes = program.params.bank_words * program.params.vector
+        plusargs |= {"program_words": 256 * program.params.program_kib, "bank_words": bank_bytes // 4}
         plusargs |= {file: str(folder / file) for file in files}
         environment = {"TILEWRIGHT_ANSWER": str(folder / "answer.json")}
         module = _BENCH / "compact_test.py"
@@ -70,7 +72,7 @@ def simulate_compact(
         answer = json.loads((folder / "answer.json").read_text())
         events = None
         if trace:
-            events = _with_loads(Trace.read(folder / "trace", program.params.vector), loads, image[ACTIVATIONS:])
+            events = _with_loads(Trace.read(folder / "trace", program.params.vector), loads, image[ACTIVATIONS:], program.params)
         if answer["done"]:
             left = np.fromfile(folder / "dump", np.uint8)
             for move in moves:
@@ -93,10 +95,11 @@ def simulate_compact(
     )
 
 
-def _with_loads(trace: Trace, loads: list[Transfer], activations: Bytes) -> Trace:
+def _with_loads(trace: Trace, loads: list[Transfer], activations: Bytes, params: Parameters) -> Trace:
     """The trace with the host's writes before it."""
     words = np.concatenate([move.words for move in loads]) if loads else np.zeros(0, np.int64)
-    bank, address = np.divmod(words, len(activations) // 16)
+    vectors = activations.view(np.int8).reshape(-1, params.vector)
+    bank, address = np.divmod(words, len(vectors) // BANKS)
     none = np.zeros(len(words), np.int64)
     return Trace(
         cycle=np.concatenate([none, trace.cycle]),
@@ -104,5 +107,5 @@ def _with_loads(trace: Trace, loads: list[Transfer], activations: Bytes) -> Trac
         bank=np.concatenate([bank, trace.bank]).astype(np.uint8),
         address=np.concatenate([address, trace.address]).astype(np.int32),
         mask=np.concatenate([none + 1, trace.mask]).astype(np.uint8),
-        data=np.concatenate([activations.view(np.int8).reshape(-1, 4)[words], trace.data]),
+        data=np.concatenate([vectors[words], trace.data]),
     )

@@ -22,12 +22,14 @@ __all__ = ["Latencies", "MemoryModel"]
 class MemoryModel:
     """External memory. A burst's first beat comes `latency` cycles after its address, later ones one per cycle, all in
     order; writes are answered `write_latency` cycles after a burst's last beat. `bandwidth` is the percentage of cycles
-    that can carry a beat, each way, `outstanding` how many bursts it takes to read, up to the last beat of the first."""
+    that can carry a beat, each way, `outstanding` how many bursts it takes to read, up to `turnover` cycles before the last
+    beat of the first; one cycle where the bandwidth is less than all."""
 
     latency: int = 20
     write_latency: int = 4
     bandwidth: int = 100
     outstanding: int = 64
+    turnover: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)

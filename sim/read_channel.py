@@ -70,6 +70,7 @@ class ReadChannel:
         """The channel's own process."""
         clients = ("controller", "load", "weights")
         former = 0
+        turnover = self._memory.turnover if self._memory.bandwidth == _BEAT else 1
         address = -1  # the cycle of the latest address on the bus
         flying: deque[int] = deque()
         room = deque([0] * self._memory.outstanding, maxlen=self._memory.outstanding)  # addresses may come from these cycles on
@@ -89,7 +90,7 @@ class ReadChannel:
             address = max(self._clock.now + self._latencies.request, address + 1, room[0])
             cycles = self._beats.burst(address + self._memory.latency + self._latencies.beat, beats)
             flying.append(cycles[-1])
-            room.append(cycles[-1] - self._latencies.beat - 1)
+            room.append(cycles[-1] - self._latencies.beat - turnover)
             self._given[clients[former]] = cycles
             self._answered.give()
             yield max(self._clock.now + 1, address)

@@ -25,13 +25,14 @@ _START = 1
 @dataclass(frozen=True, kw_only=True)
 class MemoryOptions:
     """The external memory: cycles from a read address to its first beat and from the last write beat to its response,
-    percent of cycles in which a beat passes (each way), and bursts that it takes up to the cycle before the first one's last
-    beat, or to its response."""
+    percent of cycles in which a beat passes (each way), and bursts that it takes up to ``turnover`` cycles before the first one's
+    last beat (1, if beats do not pass in all cycles), or to its response."""
 
     latency: int = 20
     write_latency: int = 4
     bandwidth: int = 100
     outstanding: int = 64
+    turnover: int = 1
 
     @property
     def model(self) -> MemoryModel:
@@ -41,6 +42,7 @@ class MemoryOptions:
             write_latency=self.write_latency,
             bandwidth=self.bandwidth,
             outstanding=self.outstanding,
+            turnover=self.turnover,
         )
 
     def __post_init__(self) -> None:
@@ -49,6 +51,7 @@ class MemoryOptions:
             ("write_latency", 1, 1 << 20),
             ("bandwidth", 1, 100),
             ("outstanding", 1, 4096),
+            ("turnover", 1, 16),
         ):
             if not low <= (value := getattr(self, name)) <= high:
                 raise ValueError(f"{name}: {value!r} is not {low} to {high}")
@@ -143,6 +146,7 @@ def run_bench(
             "write_latency": options.write_latency,
             "bandwidth": options.bandwidth,
             "outstanding": options.outstanding,
+            "turnover": options.turnover,
             "read_error_base": faults.reads.start,
             "read_error_bytes": len(faults.reads),
             "write_error_base": faults.writes.start,

@@ -43,7 +43,7 @@ CONFIGURATIONS = (
     Parameters(rows=16, cols=4, lanes=2, pixel_buses=3, pooling=False, accumulator_depth=256),
 )
 NAMED = {_name(params): params for params in CONFIGURATIONS} | {
-    board: find_preset(board).params for board in ("icebreaker", "orangecrab-25f")
+    board: find_preset(board).params for board in ("icebreaker", "orangecrab-25f", "tang-primer-20k")
 }
 MAC_CYCLES = 60_000
 """A layer's MACs over the array's: images shrink until they are within it, so that a run takes seconds."""
@@ -290,7 +290,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="seed of the whole run (default 1)")
     parser.add_argument("--only", type=int, help="run this layer alone")
     parser.add_argument(
-        "--array", choices=NAMED, metavar="RxC", help="only on this array, or icebreaker's (default: a random one of the others)"
+        "--array", choices=NAMED, metavar="RxC", help="only on this array, or a board's (default: a random array)"
     )
     parser.add_argument("--jobs", type=int, default=2, help="processes (default 2)")
     arguments = parser.parse_args()

@@ -26,12 +26,13 @@ class OnChipMemory(wiring.Component):
     behind that of its request on. What lies beyond the end is answered with SLVERR, and so are bursts that are not INCR, or of
     beats narrower than the bus: their writes do nothing. `READ_LATENCY` is the cycles from a read address to its first beat,
     `WRITE_LATENCY` those from a burst's last beat to its response, both on a bus that nobody holds up. OUTSTANDING bursts are
-    taken before the last beat of the first one, each way.
+    taken, each way; TURNOVER cycles before the last beat of the first one that is read another can take its place.
     """
 
     READ_LATENCY = 6
     WRITE_LATENCY = 2
     OUTSTANDING = 3
+    TURNOVER = 3
 
     def __init__(self, kib: int, axi_bits: int):
         if kib < 4 or kib % 4:

@@ -1,4 +1,4 @@
-"""The compact accelerator: no external memory, everything on the chip, in the 5,280 cells and 128 KiB of an iCE40UP5K."""
+"""The compact accelerator: no external memory, everything on the chip, as in the 5,280 cells and 128 KiB of an iCE40UP5K."""
 
 from amaranth import *
 from amaranth.lib import wiring
@@ -12,7 +12,7 @@ from ..registers import STATUS
 from ..requests import RequestSignature
 from .accumulator import CompactAccumulator
 from .drain import Drain
-from .fields import Decoder
+from .fields import Decoder, instruction_words
 from .host_port import HostPort
 from .memory import SinglePortMemory
 from .postprocess import SerialPostProcessor
@@ -51,24 +51,33 @@ class CompactAccelerator(wiring.Component):
             m.submodules[name] = ResetInserter(clear)(component)
             return component
 
+        side = params.vector  # bytes of a word of either memory
+        program_bytes, bank_bytes = 1024 * params.program_kib, side * params.bank_words
         m.submodules.host_port = host = HostPort(
-            params.fingerprint, program_words=256 * params.program_kib, bank_words=params.bank_words
+            params.fingerprint, side=side, program_bytes=program_bytes, bank_bytes=bank_bytes
         )
         spram = params.target == "ice40" and params.memory == "spram"
-        m.submodules.program_memory = program = SinglePortMemory(256 * params.program_kib, spram=spram)
-        m.submodules.activation_memory = activations = SinglePortMemory(BANKS * params.bank_words, banks=BANKS, spram=spram)
+        m.submodules.program_memory = program = SinglePortMemory(program_bytes // side, word_bits=8 * side, spram=spram)
+        m.submodules.activation_memory = activations = SinglePortMemory(
+            BANKS * params.bank_words, word_bits=8 * side, banks=BANKS, spram=spram
+        )
         m.submodules.array = array = SystolicArray(
             rows=params.rows, cols=params.cols, groups=0, target=params.target, blocks=params.array_blocks
         )
-        m.submodules.postprocessor = post = SerialPostProcessor()
-        m.submodules.decoder = decoder = Decoder()
+        m.submodules.postprocessor = post = SerialPostProcessor(side)
+        m.submodules.decoder = decoder = Decoder(side)
         latency = self.FEED + array.latency
-        accumulator = CompactAccumulator(depth=params.accumulator_depth, delay=latency, sum_width=array.sum_width)
+        accumulator = CompactAccumulator(
+            cols=side, depth=params.accumulator_depth, delay=latency, sum_width=array.sum_width
+        )
         m.submodules.accumulator = accumulator
         walker = block("walker", Walker())
-        tiles = block("tiles", TileLoader())
-        drain = block("drain", Drain(depth=params.accumulator_depth))
-        sequencer = block("sequencer", Sequencer(flush=latency + CompactAccumulator.WRITTEN))
+        tiles = block("tiles", TileLoader(side))
+        drain = block("drain", Drain(depth=params.accumulator_depth, lanes=side))
+        sequencer = block(
+            "sequencer",
+            Sequencer(instruction_words=instruction_words(side), flush=latency + CompactAccumulator.WRITTEN),
+        )
         connect(m, flipped(self.registers), host.registers)
         connect(m, flipped(self.memory), host.memory)
         fields = decoder.fields
@@ -96,7 +105,7 @@ class CompactAccelerator(wiring.Component):
             # The program's words.
             program.address.eq(Mux(sequencer.busy, sequencer.read_address, host.address)),
             program.enable.eq(sequencer.read | (host.access & ~host.activations)),
-            program.write.eq(host.write & ~sequencer.busy),
+            program.write.eq(Mux(sequencer.busy, 0, host.write)),
             program.data.eq(host.data),
             decoder.word.eq(program.word),
             decoder.index.eq(sequencer.index),
@@ -117,7 +126,7 @@ class CompactAccelerator(wiring.Component):
                 Mux(sequencer.busy, Mux(drain.write, drain.address, walker.address), host.address)
             ),
             activations.enable.eq(walker.step | drain.write | (host.access & host.activations)),
-            activations.write.eq(Mux(sequencer.busy, drain.write, host.write)),
+            activations.write.eq(Mux(sequencer.busy, drain.write.replicate(len(host.write)), host.write)),
             activations.data.eq(Mux(sequencer.busy, post.result, host.data)),
             # The array and what is behind it.
             array.weights.eq(tiles.weights),

@@ -15,25 +15,25 @@ class CompactAccumulator(wiring.Component):
     ``step``, ``start`` (the first of a pass) and ``first`` (of a block's first pass) come ``delay`` cycles before the step's
     ``sums``. ``half`` is the one that is added to; ``totals`` are those of ``entry`` in the other one, a cycle later. A sum
     can be read, and a pass may start, 3 cycles behind the first step of the pass before it.
-    ``bias_byte`` n of the four biases is in ``constants`` with ``load_bias[n]``.
+    ``bias_byte`` n of the biases is in ``constants`` with ``load_bias[n]``.
     """
 
     WRITTEN = 2
     """Cycles from a step's sums until they can be read."""
 
-    def __init__(self, *, depth: int, delay: int, sum_width: int):
+    def __init__(self, *, cols: int, depth: int, delay: int, sum_width: int):
         self._depth = depth
         self._delay = delay
         super().__init__({
             "step": In(1),
             "start": In(1),
             "first": In(1),
-            "sums": In(data.ArrayLayout(signed(sum_width), 4)),
-            "constants": In(32),
+            "sums": In(data.ArrayLayout(signed(sum_width), cols)),
+            "constants": In(8 * cols),
             "load_bias": In(3),
             "half": In(1),
             "entry": In(range(depth)),
-            "totals": Out(data.ArrayLayout(signed(SUM_BITS), 4)),
+            "totals": Out(data.ArrayLayout(signed(SUM_BITS), cols)),
         })
 
     def elaborate(self, platform):

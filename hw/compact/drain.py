@@ -5,37 +5,40 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from .fields import ADDRESS_BITS, FIELDS
-from .postprocess import LATENCY, SerialPostProcessor
+from .postprocess import LATENCY
 
 __all__ = ["Drain"]
 
 
 class Drain(wiring.Component):
     """From ``begin`` on, for as long as it is ``busy``: entry after entry of the accumulator to the lanes, every ``period``
-    cycles (`SHORTEST` or more); each result is written one period and ``WRITE`` + 2 cycles after ``begin``, the next one a
+    cycles, more than `written` + 1; each result is written one period and `written` + 2 cycles after ``begin``, the next one a
     period later. In a cycle of ``write`` the result goes to ``address``.
     """
 
-    WRITE = SerialPostProcessor.LANES - 1 + LATENCY
-    SHORTEST = WRITE + 2
-
-    def __init__(self, *, depth: int):
+    def __init__(self, *, depth: int, lanes: int):
+        self._lanes = lanes
         super().__init__({
             "fields": In(FIELDS),
             "begin": In(1),
             "period": In(6),
             "busy": Out(1),
             "entry": Out(range(depth)),
-            "lane": Out(2),
+            "lane": Out(range(lanes)),
             "start": Out(1),
             "write": Out(1),
             "address": Out(ADDRESS_BITS + 2),
         })
 
+    @staticmethod
+    def written(lanes: int) -> int:
+        """Cycles from the start of the first lane to the write of what was in them."""
+        return lanes - 1 + LATENCY
+
     def elaborate(self, platform):
         m = Module()
         f = self.fields
-        lanes = SerialPostProcessor.LANES
+        lanes = self._lanes
         phase = Signal(6)
         working = Signal()
         behind_first = Signal()  # there is a result to write
@@ -46,7 +49,7 @@ class Drain(wiring.Component):
             self.address.eq(Cat(step, bank)),
             self.lane.eq(phase),
             self.start.eq(working & (phase < lanes)),
-            self.write.eq(working & behind_first & (phase == self.WRITE)),
+            self.write.eq(working & behind_first & (phase == self.written(lanes))),
         ]
         with m.If(self.busy):
             m.d.sync += [working.eq(1), phase.eq(phase + 1)]

@@ -9,6 +9,7 @@ from ..isa import ErrorCode
 from ..params import BANKS
 from ..registers import CONTROL, MAGIC, OFFSETS, STATUS, VERSION
 from ..requests import RequestSignature
+from .fields import instruction_words
 from .memory import MOST_WORDS
 
 __all__ = ["ACTIVATIONS", "MEMORY_BYTES", "HostPort"]
@@ -18,29 +19,34 @@ ACTIVATIONS = 4 * MOST_WORDS
 
 MEMORY_BYTES = 2 * ACTIVATIONS
 
+_SPACE_BITS = exact_log2(ACTIVATIONS)
+_BANK_BITS = exact_log2(ACTIVATIONS // BANKS)
+
 
 class HostPort(wiring.Component):
     """Answers requests in 2 cycles. Registers are those of `hw.registers` that a machine without buses has; others are
-    answered with an error, as is memory while ``running``, beyond `MEMORY_BYTES`, beyond ``program_words`` of the program memory
-    or beyond ``bank_words`` of a bank of the activation memory.
+    answered with an error, as is memory while ``running``, beyond `MEMORY_BYTES`, beyond ``program_bytes`` of the program memory
+    or beyond ``bank_bytes`` of a bank of the activation memory.
 
     ``BASE_PROGRAM`` is a byte address in the program memory; ``pc`` is the word behind the instruction that runs.
-    ``access`` asks for the word at ``address`` of the memory that ``activations`` names; it is in ``word`` a cycle later.
+    ``access`` asks for the word, of ``side`` bytes, at ``address`` of the memory that ``activations`` names; it is in ``word`` a
+    cycle later. ``write`` has a bit for each 32 bits of it.
     """
 
-    def __init__(self, fingerprint: int, *, program_words: int = MOST_WORDS, bank_words: int = MOST_WORDS // BANKS):
+    def __init__(self, fingerprint: int, *, side: int, program_bytes: int, bank_bytes: int):
         self._fingerprint = fingerprint
-        self._program_words = program_words
-        self._bank_words = bank_words
+        self._side = side
+        self._program_bytes = program_bytes
+        self._bank_bytes = bank_bytes
         super().__init__({
             "registers": In(RequestSignature()),
             "memory": In(RequestSignature()),
             "access": Out(1),
             "activations": Out(1),
-            "write": Out(1),
+            "write": Out(side // 4),
             "address": Out(14),
-            "data": Out(32),
-            "word": In(32),
+            "data": Out(8 * side),
+            "word": In(8 * side),
             "start": Out(1),
             "reset": Out(1),
             "base": Out(14),
@@ -60,20 +66,29 @@ class HostPort(wiring.Component):
     def _serve_memory(self, m):
         port = self.memory
         request = port.requests.p
-        word = request.address[2:]
-        missing = request.address[17:].any()
-        if self._program_words < MOST_WORDS:
-            missing |= ~self.activations & (word[:14] >= self._program_words)
-        if self._bank_words < MOST_WORDS // BANKS:
-            missing |= self.activations & (word[: exact_log2(MOST_WORDS // BANKS)] >= self._bank_words)
+        address, in_bank = request.address[:_SPACE_BITS], request.address[:_BANK_BITS]
+        missing = request.address[_SPACE_BITS + 1 :].any()
+        if self._program_bytes < ACTIVATIONS:
+            missing |= ~self.activations & (address[2:] >= self._program_bytes // 4)
+        if self._bank_bytes < ACTIVATIONS // BANKS:
+            missing |= self.activations & (in_bank[2:] >= self._bank_bytes // 4)
+        # A bank has 12 bits of the address inside, whatever a word is; of a word's parts the host sees one.
+        low, parts = exact_log2(self._side), self._side // 4
+        part, later = Signal(range(parts)), Signal(range(parts))
+        if parts > 1:
+            m.d.comb += part.eq(address[2:low])
+            m.d.sync += later.eq(part)
+        word = address[low:] if low == 2 else Mux(
+            self.activations, Cat(in_bank[low:], C(0, low - 2), address[_BANK_BITS:]), address[low:]
+        )
         m.d.comb += [
             port.requests.ready.eq(~port.reply_valid),
             self.access.eq(port.requests.valid & port.requests.ready & ~self.running & ~missing),
-            self.activations.eq(request.address[16]),
-            self.write.eq(request.write),
+            self.activations.eq(request.address[_SPACE_BITS]),
+            self.write.eq(request.write << part),
             self.address.eq(word),
-            self.data.eq(request.data),
-            port.reply.data.eq(self.word),
+            self.data.eq(request.data.replicate(parts)),
+            port.reply.data.eq(self.word.word_select(later, 32)),
         ]
         m.d.sync += [
             port.reply_valid.eq(port.requests.valid & port.requests.ready),
@@ -93,7 +108,7 @@ class HostPort(wiring.Component):
             "FINGERPRINT_HI": C(self._fingerprint >> 32, 32),
             "STATUS": self.status.as_value(),
             "ERROR": self.error.as_value(),
-            "ERROR_PC": (self.pc + ~self.base)[4:14],
+            "ERROR_PC": (self.pc + ~self.base)[exact_log2(instruction_words(self._side)) : 14],
             "ERROR_DETAIL": C(0, 32),
             "CYCLES_LO": self.cycles,
             "CYCLES_HI": C(0, 32),
@@ -110,6 +125,6 @@ class HostPort(wiring.Component):
                 m.d.sync += port.reply.error.eq(~request.write)
                 m.d.comb += [self.start.eq(written & control.start), self.reset.eq(written & control.reset)]
             with m.Case(OFFSETS["BASE_PROGRAM"] >> 2):
-                m.d.sync += [port.reply.data.eq(self.base << 2), port.reply.error.eq(0)]
+                m.d.sync += [port.reply.data.eq(self.base << exact_log2(self._side)), port.reply.error.eq(0)]
                 with m.If(written):
-                    m.d.sync += self.base.eq(request.data[2:])
+                    m.d.sync += self.base.eq(request.data[exact_log2(self._side) :])

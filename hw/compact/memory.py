@@ -3,35 +3,40 @@
 from amaranth import *
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
-from amaranth.utils import exact_log2
+from amaranth.utils import ceil_log2, exact_log2
 
-__all__ = ["MOST_WORDS", "SinglePortMemory"]
+__all__ = ["MOST_WORDS", "PART_BITS", "SinglePortMemory"]
 
 MOST_WORDS = 1 << 14
-"""Words of the address space, and of two SB_SPRAM256KA."""
+"""Words of 32 bits in the address space of the host, and of two SB_SPRAM256KA."""
+
+PART_BITS = 32
+"""Of a word: what can be written alone."""
 
 
 class SinglePortMemory(wiring.Component):
-    """``words`` words of 32 bits, in ``banks`` that divide the address space of `MOST_WORDS` among them: each has the first words
-    of its part, as far as there are any. In a cycle of ``enable`` it writes ``data`` if ``write``, and reads if not.
+    """``words`` words of 32 or 64 bits, in ``banks`` that divide the address space among them: each has the first words of its
+    part, as far as there are any. In a cycle of ``enable`` it writes the parts (of `PART_BITS`) of ``data`` that have a bit in
+    ``write``, and reads if there is none.
 
     ``word`` is there a cycle after the read, for one cycle at least; behind a write it is not defined. ``spram`` takes
     SB_SPRAM256KA; Lattice, FPGA-TN-02022: Memory Usage Guide for iCE40 Devices, SPRAM.
     """
 
-    address: In(14)
-    data: In(32)
-    write: In(1)
-    enable: In(1)
-    word: Out(32)
-
-    def __init__(self, words: int = MOST_WORDS, *, banks: int = 1, spram: bool = False):
+    def __init__(self, words: int = MOST_WORDS, *, word_bits: int = 32, banks: int = 1, spram: bool = False):
         self._words = words
+        self._parts = word_bits // PART_BITS
         self._banks = banks
         self._spram = spram
-        if spram and words != MOST_WORDS:
-            raise ValueError(f"words: {words} with SB_SPRAM256KA, which have {MOST_WORDS}")
-        super().__init__()
+        if spram and (words, word_bits) != (MOST_WORDS, 32):
+            raise ValueError(f"words: {words} of {word_bits} bits with SB_SPRAM256KA, which have {MOST_WORDS} of 32")
+        super().__init__({
+            "address": In(14),
+            "data": In(word_bits),
+            "write": In(self._parts),
+            "enable": In(1),
+            "word": Out(word_bits),
+        })
 
     def elaborate(self, platform):
         m = Module()
@@ -52,18 +57,21 @@ class SinglePortMemory(wiring.Component):
                     o_DATAOUT=self.word[bits],
                 )
             return m
-        m.submodules.cells = cells = memory.Memory(shape=32, depth=self._words, init=[])
-        read, write = cells.read_port(), cells.write_port()
         place = self.address
         if self._banks > 1:
-            bank_bits = exact_log2(self._banks)
-            place = Cat(place[: exact_log2(self._words) - bank_bits], place[len(place) - bank_bits :])
-        m.d.comb += [
-            read.addr.eq(place),
-            read.en.eq(self.enable & ~self.write),
-            write.addr.eq(place),
-            write.data.eq(self.data),
-            write.en.eq(self.enable & self.write),
-            self.word.eq(read.data),
-        ]
+            bank_words, bank = self._words // self._banks, place[len(place) - exact_log2(self._banks) :]
+            in_bank = place[: ceil_log2(bank_words)]
+            place = Cat(in_bank, bank) if bank_words == 1 << len(in_bank) else in_bank + bank * bank_words
+        for part, enable in enumerate(self.write):
+            bits = slice(PART_BITS * part, PART_BITS * (part + 1))
+            m.submodules[f"cells_{part}"] = cells = memory.Memory(shape=PART_BITS, depth=self._words, init=[])
+            read, write = cells.read_port(), cells.write_port()
+            m.d.comb += [
+                read.addr.eq(place),
+                read.en.eq(self.enable & ~self.write.any()),
+                write.addr.eq(place),
+                write.data.eq(self.data[bits]),
+                write.en.eq(self.enable & enable),
+                self.word[bits].eq(read.data),
+            ]
         return m

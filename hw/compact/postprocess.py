@@ -13,30 +13,32 @@ LATENCY = 3
 
 
 class SerialPostProcessor(wiring.Component):
-    """``clamp(zero_point + round(sum * multiplier / 2**shift))`` of four channels, as `hw.requant` has it.
+    """``clamp(zero_point + round(sum * multiplier / 2**shift))`` of ``lanes`` channels, as `hw.requant` has it.
 
     A byte of ``constants`` is a lane's, ``load`` as in `SerialLane`. ``start`` gives lane number ``lane`` its sum, and takes what
     is in it as the next byte of ``result``, the lowest first. ``period`` is the cycles from a lane's start to its next one, at
     the least; it is known a cycle after the shifts were loaded.
     """
 
-    LANES = 4
-
-    constants: In(32)
-    load: In(5)
-    double: In(1)
-    zero_point: In(signed(8))
-    minimum: In(signed(8))
-    maximum: In(signed(8))
-    sums: In(data.ArrayLayout(signed(SUM_BITS), LANES))
-    lane: In(2)
-    start: In(1)
-    period: Out(6)
-    result: Out(32)
+    def __init__(self, lanes: int):
+        self._lanes = lanes
+        super().__init__({
+            "constants": In(8 * lanes),
+            "load": In(5),
+            "double": In(1),
+            "zero_point": In(signed(8)),
+            "minimum": In(signed(8)),
+            "maximum": In(signed(8)),
+            "sums": In(data.ArrayLayout(signed(SUM_BITS), lanes)),
+            "lane": In(range(lanes)),
+            "start": In(1),
+            "period": Out(6),
+            "result": Out(8 * lanes),
+        })
 
     def elaborate(self, platform):
         m = Module()
-        lanes = [SerialLane() for _ in range(self.LANES)]
+        lanes = [SerialLane() for _ in range(self._lanes)]
         for number, lane in enumerate(lanes):
             m.submodules[f"lane_{number}"] = lane
             m.d.comb += [
@@ -46,12 +48,13 @@ class SerialPostProcessor(wiring.Component):
                 lane.sum.eq(self.sums[number]),
                 lane.start.eq(self.start & (self.lane == number)),
             ]
-        most = [Signal(5, name=f"most_{n}") for n in range(3)]
-        for larger, (one, other) in zip(
-            most, ((lanes[0].steps, lanes[1].steps), (lanes[2].steps, lanes[3].steps), most[:2]), strict=True
-        ):
+        most = [lane.steps for lane in lanes]
+        for n in range(self._lanes - 1):
+            one, other, *most = most
+            larger = Signal(5, name=f"most_{n}")
             m.d.comb += larger.eq(Mux(one > other, one, other))
-        m.d.comb += self.period.eq(most[2] + 1)
+            most.append(larger)
+        m.d.comb += self.period.eq(most[0] + 1)
 
         # One lane's value: the bit below the result's own is there in any case, that of an odd shift is one too many.
         window = Signal(signed(WINDOW_BITS))

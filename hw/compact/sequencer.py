@@ -6,7 +6,6 @@ from amaranth.lib.wiring import In, Out
 
 from ..counters import Category
 from ..isa import CONSTANT_VECTORS, ErrorCode, Mode, Opcode
-from .fields import INSTRUCTION_WORDS
 
 __all__ = ["Sequencer"]
 
@@ -14,7 +13,8 @@ _BIAS_WORDS = 4
 
 
 class Sequencer(wiring.Component):
-    """Runs from the cycle after ``begin`` to END or an error; the program's first word is at ``base``.
+    """Runs from the cycle after ``begin`` to END or an error; the program's first word is at ``base``, an instruction is
+    ``instruction_words``.
 
     Reads the program memory at ``read_address`` in cycles of ``read``; what comes for the `Decoder`, the accumulator's biases and
     the lanes is announced a cycle later, with the word. LOAD and STORE are the host's and are passed over; WEIGHTS says
@@ -33,7 +33,7 @@ class Sequencer(wiring.Component):
 
     read_address: Out(14)
     read: Out(1)
-    index: Out(range(INSTRUCTION_WORDS))
+    index: Out(4)
     arrives: Out(1)
     load_bias: Out(3)
     load_lanes: Out(5)
@@ -61,14 +61,15 @@ class Sequencer(wiring.Component):
     pc: Out(14)
     category: Out(Category)
 
-    def __init__(self, *, flush: int):
+    def __init__(self, *, instruction_words: int, flush: int):
+        self._instruction_words = instruction_words
         self._flush = flush
         super().__init__()
 
     def elaborate(self, platform):
         m = Module()
         stream, constants = Signal(14), Signal(14)
-        count = Signal(range(max(INSTRUCTION_WORDS, self._flush) + 1))
+        count = Signal(range(max(self._instruction_words, self._flush) + 1))
         # What is read now, and so arrives in the next cycle.
         fetching, biases, others = Signal(), Signal(), Signal()
         bias_arrives, others_arrive = Signal(), Signal()
@@ -95,7 +96,7 @@ class Sequencer(wiring.Component):
             with m.State("FETCH"):
                 m.d.comb += [fetching.eq(1), self.read_address.eq(self.pc)]
                 m.d.sync += self.pc.eq(self.pc + 1)
-                with m.If(count == INSTRUCTION_WORDS - 1):
+                with m.If(count == self._instruction_words - 1):
                     m.next = "SETTLE"
             with m.State("SETTLE"):
                 m.next = "DISPATCH"

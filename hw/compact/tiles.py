@@ -8,33 +8,35 @@ __all__ = ["TileLoader"]
 
 
 class TileLoader(wiring.Component):
-    """Reads a tile from the cycle after ``begin`` on, a word per cycle: the memory is read in cycles of ``reading``, and
-    answers a cycle later with ``word``. ``ready`` says that the tile is there, until ``taken``.
+    """Reads a tile of ``side`` rows from the cycle after ``begin`` on, a word per cycle: the memory is read in cycles of
+    ``reading``, and answers a cycle later with ``word``. ``ready`` says that the tile is there, until ``taken``.
 
-    A dense tile is ``rows`` words, the highest row first. With ``diagonal`` it is one, read ``SIDE`` times: each column's
+    A dense tile is ``rows`` words, the highest row first. With ``diagonal`` it is one, read ``side`` times: each column's
     byte goes into the row of the same number. ``advance`` says that the next read is of another word.
     """
 
-    SIDE = 4
-
-    begin: In(1)
-    taken: In(1)
-    rows: In(3)
-    diagonal: In(1)
-    word: In(32)
-    reading: Out(1)
-    advance: Out(1)
-    ready: Out(1)
-    weights: Out(data.ArrayLayout(signed(8), SIDE))
-    shift: Out(SIDE)
+    def __init__(self, side: int):
+        self._side = side
+        super().__init__({
+            "begin": In(1),
+            "taken": In(1),
+            "rows": In(range(side + 1)),
+            "diagonal": In(1),
+            "word": In(8 * side),
+            "reading": Out(1),
+            "advance": Out(1),
+            "ready": Out(1),
+            "weights": Out(data.ArrayLayout(signed(8), side)),
+            "shift": Out(side),
+        })
 
     def elaborate(self, platform):
         m = Module()
-        number = Signal(2)  # of the vector that is read
-        arrived, arrives = Signal(2), Signal()
+        number = Signal(range(self._side))  # of the vector that is read
+        arrived, arrives = Signal.like(number), Signal()
         last = Signal()
         m.d.comb += [
-            last.eq(number == Mux(self.diagonal, self.SIDE - 1, self.rows - 1)),
+            last.eq(number == Mux(self.diagonal, self._side - 1, self.rows - 1)),
             self.advance.eq(self.reading & (last | ~self.diagonal)),
         ]
         m.d.sync += [arrives.eq(self.reading), arrived.eq(number)]
@@ -46,10 +48,10 @@ class TileLoader(wiring.Component):
                 m.d.sync += [number.eq(0), self.reading.eq(0), self.ready.eq(1)]
         with m.If(self.begin):
             m.d.sync += self.reading.eq(1)
-        for side in range(self.SIDE):
+        for side in range(self._side):
             byte = self.word.word_select(side, 8)
             m.d.comb += [
                 self.shift[side].eq(arrives & (arrived >= side)),
-                self.weights[side].eq(Mux(self.diagonal & (arrived != self.SIDE - 1 - side), 0, byte)),
+                self.weights[side].eq(Mux(self.diagonal & (arrived != self._side - 1 - side), 0, byte)),
             ]
         return m

@@ -6,7 +6,8 @@
 // last. Reading and writing do not disturb each other.
 //
 // Plusargs, all optional: +memory_bytes, +image and +dump (files), +failure (a file), +read_latency, +write_latency, +bandwidth
-// (percent of cycles with a beat, each way), +outstanding (bursts taken, each way), and ranges that answer SLVERR:
+// (percent of cycles with a beat, each way), +outstanding (bursts taken, each way), +turnover (cycles before a burst's last beat on
+// the bus from which another is taken in its place; 1 if bandwidth is not 100), and ranges that answer SLVERR:
 // +read_error_base, +read_error_bytes, +write_error_base, +write_error_bytes. Beyond the memory lies DECERR.
 
 module axi_memory #(
@@ -67,7 +68,7 @@ module axi_memory #(
 
   // ---------------------------------------------------------------------------------------------------- settings and files
   int memory_bytes = 1 << 20;
-  int read_latency = 20, write_latency = 4, bandwidth = 100, outstanding = 64;
+  int read_latency = 20, write_latency = 4, bandwidth = 100, outstanding = 64, turnover = 1;
   int read_error_base = 0, read_error_bytes = 0, write_error_base = 0, write_error_bytes = 0;
   string image_path = "", dump_path = "", failure_path = "";
   logic [AXI_BITS-1:0] memory[];
@@ -81,6 +82,7 @@ module axi_memory #(
     void'($value$plusargs("write_latency=%d", write_latency));
     void'($value$plusargs("bandwidth=%d", bandwidth));
     void'($value$plusargs("outstanding=%d", outstanding));
+    void'($value$plusargs("turnover=%d", turnover));
     void'($value$plusargs("read_error_base=%d", read_error_base));
     void'($value$plusargs("read_error_bytes=%d", read_error_bytes));
     void'($value$plusargs("write_error_base=%d", write_error_base));
@@ -127,7 +129,8 @@ module axi_memory #(
   // --------------------------------------------------------------------------------------------------------------- channels
   burst_t reads[$];
   int read_credit = 100;  // a beat costs 100
-  logic ending;  // the next cycle's beat is the oldest burst's last: its place is free by then
+  int ending;  // bursts whose last beat is so near that their places are free in the next cycle
+  logic [63:0] last_beat;  // the cycle of a burst's last beat
 
   always @(posedge clk) begin
     if (arvalid && arready)
@@ -148,8 +151,16 @@ module axi_memory #(
         if (reads[0].beats == 0) void'(reads.pop_front());
       end
     end
-    ending = reads.size() != 0 && reads[0].beats == 1 && reads[0].due <= cycle + 2 && read_credit + bandwidth >= 100;
-    arready <= !rst && reads.size() - (ending ? 1 : 0) < outstanding;
+    ending = 0;
+    last_beat = cycle + 1;
+    if (read_credit + bandwidth >= 100) begin
+      foreach (reads[n]) begin
+        last_beat = (last_beat + 1 > reads[n].due ? last_beat + 1 : reads[n].due) + 64'(reads[n].beats) - 1;
+        if (last_beat > cycle + 1 + 64'(bandwidth == 100 ? turnover : 1)) break;
+        ending++;
+      end
+    end
+    arready <= !rst && reads.size() - ending < outstanding;
   end
 
   burst_t writes[$];

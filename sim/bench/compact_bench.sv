@@ -24,6 +24,7 @@ module compact_bench (
     output logic [31:0] idle  /* verilator public_flat_rw */
 );
   localparam int WORDS = 16384;
+  localparam int SIDE = `TILEWRIGHT_SIDE;  // bytes of the accelerator's own words
   localparam int CONTROL = 32'h010, ERROR = 32'h018, ERROR_PC = 32'h01c, BASE_PROGRAM = 32'h030, CYCLES_LO = 32'h050;
 
   logic clk = 0;
@@ -114,8 +115,9 @@ module compact_bench (
   end
 
   // Events as in trace.svh: of writes the bank and the word in it, 16 units of which each has one word.
-  task automatic record(input logic [3:0] event_number, input logic [13:0] address, input logic [31:0] data);
-    $fwrite(trace_file, "%u%u%u", cycles + 1, {event_number, address[13:12], 18'(address[11:0]), 8'd1}, data);
+  task automatic record(input logic [3:0] event_number, input logic [13:0] address, input logic [8*SIDE-1:0] data);
+    $fwrite(trace_file, "%u%u", cycles + 1, {event_number, address[13:12], 18'(address[11:0]), 8'd1});
+    for (int part = 0; part < SIDE / 4; part++) $fwrite(trace_file, "%u", data[32*part+:32]);
   endtask
 
   initial begin

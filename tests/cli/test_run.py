@@ -94,7 +94,7 @@ def test_memory_options_cost_cycles(tilewright: Tilewright):
 def test_a_board_has_the_memory_of_its_bitstream(tilewright: Tilewright, monkeypatch: pytest.MonkeyPatch):
     """Unless the user says otherwise; what does not fit into it is said."""
     board = ["digits", "--engine", "cycles", "--board", "ulx3s-25f"]
-    memory = {"latency": 6, "write_latency": 2, "bandwidth": 100, "outstanding": 3, "axi_bits": 32}
+    memory = {"latency": 6, "write_latency": 2, "bandwidth": 100, "outstanding": 3, "turnover": 3, "axi_bits": 32}
     assert run(tilewright, *board)["memory"] == memory
     assert run(tilewright, *board, "--latency", 9)["memory"] == memory | {"latency": 9}
     assert "external memory;" not in tilewright("run", *board).output

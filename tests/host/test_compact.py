@@ -25,7 +25,8 @@ from tilewright.sim.cycles import predict
 from ..simulated_board import BAUD, CLOCK_HZ, simulated_board
 
 PARAMS = find_preset("icebreaker").params
-SMALLER = find_preset("tang-primer-20k").params
+LARGER = find_preset("tang-primer-20k").params
+SMALLER = replace(LARGER, rows=4, cols=4, lanes=4, axi_bits=32, activation_kib=32)
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +34,7 @@ def program() -> Program:
     return compile_model(read_tflite(digits.MODEL), PARAMS)
 
 
-@pytest.mark.parametrize("params", [PARAMS, SMALLER], ids=["spram", "bram"])
+@pytest.mark.parametrize("params", [PARAMS, SMALLER, LARGER], ids=["spram", "bram", "8x8"])
 def test_digits(params: Parameters) -> None:
     """The demo's cases, over the line: LiteRT's answers, in as many cycles as predicted."""
     program = compile_model(read_tflite(digits.MODEL), params)
@@ -58,13 +59,14 @@ def test_digits(params: Parameters) -> None:
         assert transport.link.retries == 0
 
 
-def test_memory_that_is_not_there() -> None:
+@pytest.mark.parametrize("params", [SMALLER, LARGER], ids=["4x4", "8x8"])
+def test_memory_that_is_not_there(params: Parameters) -> None:
     """Where block RAMs leave a part of the memory space empty, an access is an error, and changes no other word."""
-    program, bank = 1024 * SMALLER.program_kib, 4 * SMALLER.bank_words
+    program, bank = 1024 * params.program_kib, params.vector * params.bank_words
     quarter = (MEMORY_BYTES - ACTIVATIONS) // 4
     last = [program - 4, *(ACTIVATIONS + n * quarter + bank - 4 for n in range(4))]
-    with simulated_board(SMALLER, 0) as name, SerialTransport.open(name, BAUD) as transport:
-        first = [0, *(ACTIVATIONS + n * quarter for n in range(4))]
+    with simulated_board(params, 0) as name, SerialTransport.open(name, BAUD) as transport:
+        first = [0, 4, *(ACTIVATIONS + n * quarter + half for n in range(4) for half in (0, 4))]
         for place in (*first, *last):
             transport.write_memory(place, place.to_bytes(4, "little"))
         for place in last:

@@ -66,6 +66,16 @@ def test_sizes_of_the_compact_accelerator() -> None:
     assert replace(small, target="gowin", dsp_blocks=8).array_blocks == 16  # no lanes in blocks
     with pytest.raises(ValueError, match="activation_kib: 64 with memory bram, which goes with 32 alone"):
         replace(small, activation_kib=64)
+    eight = {"rows": 8, "cols": 8, "lanes": 8, "axi_bits": 64, "activation_kib": 24}
+    assert (replace(small, **eight).program_kib, replace(small, **eight).bank_words) == (40, 768)
+    with pytest.raises(ValueError, match="rows: 8 with memory spram, which goes with 4 alone"):
+        replace(large, **eight)
+    with pytest.raises(ValueError, match="rows: 16 with memory bram, which goes with 4 or 8 alone"):
+        replace(small, **eight | {"rows": 16})
+    with pytest.raises(ValueError, match="cols: 4 with memory bram, which goes with 8 alone"):
+        replace(small, **eight | {"cols": 4, "lanes": 4})
+    with pytest.raises(ValueError, match="activation_kib: 24 is not one of"):
+        Parameters(rows=8, cols=8, activation_kib=24)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ SCRIPT = Path(__file__).parents[1] / "random_layers.py"
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("array", ["8x8", "8x8/4", "orangecrab-25f", "icebreaker"])
+@pytest.mark.parametrize("array", ["8x8", "8x8/4", "orangecrab-25f", "icebreaker", "tang-primer-20k"])
 def test_random_layers(array: str):
     command = [sys.executable, SCRIPT, "--count", "24", "--seed", "3", "--array", array, "--jobs", "1"]
     result = subprocess.run(command, capture_output=True, text=True)

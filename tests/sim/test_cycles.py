@@ -20,9 +20,13 @@ from .assembler import Assembler, Image, Layer, random_layer
 
 L = Latencies()
 RNG = np.random.default_rng(0)
-FIRST_BEAT = L.request + 20 + L.beat
-FIRST_STORED = L.store_read + L.store_queue + L.store_ring + L.store_out
+FIRST_BEAT = L.turn + L.request + 20 + L.beat
 """Cycles from a request to the first beat at its client."""
+
+REALIGNED = 3
+"""Cycles from the way of a vector out of the ring to its write: two registers, and the write itself."""
+
+FIRST_STORED = L.store_read + L.store_queue + L.store_ring + L.store_out
 
 
 def predicted(assembler: Assembler, **options: int) -> Prediction:
@@ -35,7 +39,7 @@ def predicted(assembler: Assembler, **options: int) -> Prediction:
 
 def handed_out(index: int, beats: int = 4) -> int:
     """The cycle in which instruction `index` leaves its gate, if nothing holds it up; `beats` per instruction."""
-    return L.start + FIRST_BEAT + beats - 1 + L.fifo + L.dispatch + index * (beats + L.dispatch) + L.gate
+    return L.start + FIRST_BEAT + beats - 1 + L.fifo + L.late + L.dispatch + index * (beats + L.dispatch) + L.gate
 
 
 def test_end_alone() -> None:
@@ -56,7 +60,7 @@ def loaded(array: str, shape: tuple[int, int, int], **options: int) -> int:
 
 def test_load_of_whole_vectors_takes_a_cycle_per_beat() -> None:
     # A request per cycle after the split; the fetch of END's 4 beats is over by then.
-    overhead = L.split + FIRST_BEAT + L.fifo + L.late + L.ring + L.realigned + L.loaded
+    overhead = L.split + FIRST_BEAT + L.fifo + L.late + L.ring + REALIGNED + L.loaded
     assert loaded("16x16", (1, 10, 16)) == overhead + 9
     assert loaded("16x16", (8, 8, 16)) == overhead + 63
     assert loaded("8x8", (8, 8, 8)) == overhead + 63
@@ -65,7 +69,7 @@ def test_load_of_whole_vectors_takes_a_cycle_per_beat() -> None:
 
 def test_load_of_short_pixels_takes_a_cycle_per_vector() -> None:
     # 100 pixels of 3 bytes: 19 beats, but 100 vectors; five of them end in the first beat.
-    overhead = L.split + FIRST_BEAT + L.fifo + L.late + L.ring + L.realigned + L.loaded
+    overhead = L.split + FIRST_BEAT + L.fifo + L.late + L.ring + REALIGNED + L.loaded
     assert loaded("16x16", (10, 10, 3)) == overhead + 99
 
 

@@ -5,6 +5,7 @@ import re
 from importlib.util import find_spec
 from pathlib import Path
 
+import pytest
 from tilewright.hw.compact.memory import SinglePortMemory
 from tilewright.hw.primitives import models
 from tilewright.hw.verilog import convert
@@ -46,24 +47,30 @@ endmodule
 """
 
 
-def test_banks_have_the_first_words_of_their_parts() -> None:
-    """With fewer words than addresses, words of the same place in different banks are different ones."""
-    dut = SinglePortMemory(64, banks=4)
+@pytest.mark.parametrize(("words", "word_bits"), [(64, 32), (96, 64)])
+def test_banks_have_the_first_words_of_their_parts(words: int, word_bits: int) -> None:
+    """With fewer words than addresses, words of the same place in different banks are different ones; parts are written alone."""
+    dut = SinglePortMemory(words, word_bits=word_bits, banks=4)
+    parts = word_bits // 32
+    whole = (1 << parts) - 1
 
     async def testbench(ctx):
-        async def access(address: int, data: int | None = None) -> None:
+        async def access(address: int, write: int = 0, data: int = 0) -> None:
             ctx.set(dut.enable, 1)
-            ctx.set(dut.write, data is not None)
+            ctx.set(dut.write, write)
             ctx.set(dut.address, address)
-            ctx.set(dut.data, data or 0)
+            ctx.set(dut.data, data)
             await ctx.tick()
 
-        places = [bank * 4096 + word for bank in range(4) for word in range(16)]
+        places = [bank * 4096 + word for bank in range(4) for word in range(words // 4)]
+        expected = {place: ((5 * place + 2) << 32 | 3 * place + 1) & (1 << word_bits) - 1 for place in places}
         for place in places:
-            await access(place, 3 * place + 1)
+            await access(place, whole, ~expected[place] & 0xFFFFFFFF)
+            for part in range(parts):
+                await access(place, 1 << part, expected[place] & 0xFFFFFFFF << 32 * part)
         for place in places:
             await access(place)
-            assert ctx.get(dut.word) == 3 * place + 1
+            assert ctx.get(dut.word) == expected[place]
 
     simulate(dut, [testbench])
 

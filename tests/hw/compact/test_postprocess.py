@@ -8,7 +8,6 @@ from tilewright.hw.compact.lane import SUM_BITS
 from tilewright.hw.compact.postprocess import LATENCY, SerialPostProcessor
 from tilewright.hw.legality_compact import SHIFTS
 
-LANES = SerialPostProcessor.LANES
 MOST = (1 << SUM_BITS - 1) - 1
 Settings = tuple[bool, int, int, int]
 
@@ -45,23 +44,25 @@ async def requantize(ctx, dut: SerialPostProcessor, constants: list[tuple[int, i
     period = ctx.get(dut.period)
     assert period == max(shift for _, shift in constants) // 2 + 1
     results = []
-    for sums in [*rows, [0] * LANES]:
-        for lane in range(LANES):
+    lanes = len(constants)
+    for sums in [*rows, [0] * lanes]:
+        for lane in range(lanes):
             ctx.set(dut.lane, lane)
             ctx.set(dut.sums[lane], sums[lane])
             ctx.set(dut.start, 1)
             await ctx.tick()
         ctx.set(dut.start, 0)
         await ctx.tick().repeat(LATENCY - 1)
-        results.append(ctx.get(dut.result).to_bytes(LANES, "little"))
-        await ctx.tick().repeat(period - LANES - LATENCY + 1)
+        results.append(ctx.get(dut.result).to_bytes(lanes, "little"))
+        await ctx.tick().repeat(period - lanes - LATENCY + 1)
     return results[1:]
 
 
+@pytest.mark.parametrize("lanes", [4, 8])
 @pytest.mark.parametrize("seed", range(4))
-def test_results(seed: int) -> None:
+def test_results(seed: int, lanes: int) -> None:
     rng = random.Random(seed)
-    dut = SerialPostProcessor()
+    dut = SerialPostProcessor(lanes)
     wrong = []
 
     async def bench(ctx) -> None:
@@ -72,7 +73,7 @@ def test_results(seed: int) -> None:
             settings = (rng.random() < 0.7, zero_point, minimum, maximum)
             for name, value in zip(("double", "zero_point", "minimum", "maximum"), settings, strict=True):
                 ctx.set(getattr(dut, name), value)
-            shifts = [rng.choice(SHIFTS[:12] if rng.random() < 0.5 else SHIFTS) for _ in range(LANES)]
+            shifts = [rng.choice(SHIFTS[:12] if rng.random() < 0.5 else SHIFTS) for _ in range(lanes)]
             multipliers = [rng.choice([0, 2**30, 2**31 - 1, rng.randrange(2**31), rng.randrange(2**30, 2**31)]) for _ in shifts]
             constants = list(zip(multipliers, shifts, strict=True))
             rows = [[hard(rng, *constant) for constant in constants] for _ in range(8)]
