@@ -21,8 +21,8 @@ _COMPACT = {
     "accumulator_depth": 128, "pixel_buses": 4, "depthwise": True, "packed": False, "residual": False, "pooling": False,
 }  # fmt: skip
 
-_COMPACT_KIB = {"spram": {4: (64, 64)}, "bram": {4: (40, 32), 8: (40, 24)}}
-"""By memory and rows: of the program, and of the activations."""
+_COMPACT_KIB = {"spram": {4: {64: 64}}, "bram": {4: {32: 40}, 8: {24: 40, 28: 56}}}
+"""By memory and rows: of the program, with each size of the activation memory."""
 
 _ANY_PROGRAM = ("target", "dsp_blocks")
 _WIDE_PRODUCTS = 4  # in a lane of the post-processor
@@ -94,13 +94,15 @@ class Parameters:
 
     def _check_compact(self) -> None:
         sizes = _COMPACT_KIB[self.memory]
-        if self.rows not in sizes:
-            raise ValueError(f"rows: {self.rows} with memory {self.memory}, which goes with {' or '.join(map(str, sizes))} alone")
-        _, activation_kib = sizes[self.rows]
-        own = {"cols": self.rows, "activation_kib": activation_kib, "axi_bits": 8 * self.rows, "lanes": self.rows}
-        for name, only in (own | _COMPACT).items():
-            if (value := getattr(self, name)) != only:
-                raise ValueError(f"{name}: {value!r} with memory {self.memory}, which goes with {only!r} alone")
+        legal = {"rows": tuple(sizes)}
+        if self.rows in sizes:
+            legal |= {"cols": (self.rows,), "activation_kib": tuple(sizes[self.rows]), "axi_bits": (8 * self.rows,)}
+        if self.serial_lanes:
+            legal["lanes"] = (self.rows,)
+        for name, values in (legal | {name: (value,) for name, value in _COMPACT.items()}).items():
+            if (value := getattr(self, name)) not in values:
+                only = " or ".join(map(repr, values))
+                raise ValueError(f"{name}: {value!r} with memory {self.memory}, which goes with {only} alone")
 
     def _check_blocks(self) -> None:
         blocks, lanes = self.dsp_blocks, self._lane_blocks
@@ -113,7 +115,7 @@ class Parameters:
 
     @property
     def _lane_blocks(self) -> int:
-        in_blocks = self.target in ("ecp5", "gowin") and not self.compact
+        in_blocks = self.target in ("ecp5", "gowin") and not self.serial_lanes
         return _WIDE_PRODUCTS * self.lanes + self.pooling if in_blocks else 0
 
     @property
@@ -177,10 +179,14 @@ class Parameters:
         return self.memory != "axi"
 
     @property
+    def serial_lanes(self) -> bool:
+        """Whether the post-processor works on a few bits at a time, without blocks."""
+        return self.memory == "spram"
+
+    @property
     def program_kib(self) -> int:
         """Size of the compact accelerator's memory for weights and instructions, in KiB."""
-        program_kib, _ = _COMPACT_KIB[self.memory][self.rows]
-        return program_kib
+        return _COMPACT_KIB[self.memory][self.rows][self.activation_kib]
 
     def to_json(self) -> str:
         """All fields as a JSON object with sorted keys."""

@@ -50,13 +50,12 @@ PRESETS = {
             "ulx3s-85f-8x8", "ulx3s-85f", "LFE5U-85F-6BG381C", 70, 128, "8x8", target="ecp5", dsp_blocks=97, activation_kib=32
         ),
         _preset(
-            "orangecrab-25f", "orangecrab-25f", "LFE5U-25F-8MG285C", 80, 48, "8x4", target="ecp5", dsp_blocks=28,
-            activation_kib=32, accumulator_depth=256, axi_bits=32, weight_fifo_bytes=1024, lanes=2, pixel_buses=2,
-            packed=False, residual=False, pooling=False,
+            "orangecrab-25f", "orangecrab-25f", "LFE5U-25F-8MG285C", 80, 56, "8x8", target="ecp5", dsp_blocks=28,
+            memory="bram", activation_kib=28, accumulator_depth=128, lanes=4, packed=False, residual=False, pooling=False,
         ),
         _preset(
-            "tang-primer-20k", "tang-primer-20k", "GW2A-LV18PG256C8/I7", 60, 40, "8x8", target="gowin", dsp_blocks=32,
-            memory="bram", activation_kib=24, accumulator_depth=128, packed=False, residual=False, pooling=False,
+            "tang-primer-20k", "tang-primer-20k", "GW2A-LV18PG256C8/I7", 60, 40, "8x8", target="gowin", dsp_blocks=40,
+            memory="bram", activation_kib=24, accumulator_depth=128, lanes=2, packed=False, residual=False, pooling=False,
         ),
         _preset(
             "icebreaker", "icebreaker", "iCE40UP5K-SG48", 24, 64, "4x4", target="ice40", dsp_blocks=8, memory="spram",

@@ -40,8 +40,8 @@ ISSUE = 4
 """Cycles that another instruction costs: its fetch, and preparing the loops."""
 
 
-COMPACT_PERIOD = 20
-"""Cycles between two results of the compact accelerator, more or less: half of a usual shift."""
+SERIAL_PERIOD = 20
+"""Cycles between two results of serial lanes, more or less: half of a usual shift."""
 
 COMPACT_BLOCK = 40
 """Cycles that it takes for a block of output channels besides steps and results."""
@@ -317,10 +317,12 @@ def cost(layer: Layer, tiling: Tiling, params: Parameters, loaded: set[str]) -> 
 
 
 def _compact_cycles(layer: Layer, tiling: Tiling, rectangle: Rectangle, params: Parameters) -> int:
-    """The same of a rectangle on the compact accelerator: results leave slowly, the last block's behind everything."""
+    """The same of a rectangle on the compact accelerator: a write takes a cycle, and the last block's are behind everything."""
     blocks = -(-layer.outputs // params.cols)
-    out = rectangle.rows * rectangle.columns * COMPACT_PERIOD
-    return blocks * (max(compute_cycles(layer, tiling, rectangle, params) // blocks, out) + COMPACT_BLOCK) + out
+    results = rectangle.rows * rectangle.columns
+    out = results * (SERIAL_PERIOD if params.serial_lanes else params.parts)
+    steps = compute_cycles(layer, tiling, rectangle, params) // blocks + results
+    return blocks * (max(steps, out) + COMPACT_BLOCK) + out
 
 
 def _tail(layer: Layer, tiling: Tiling, params: Parameters) -> list[tuple[int, int]]:

@@ -7,8 +7,9 @@ import numpy as np
 
 from ..hw.compact.accelerator import CompactAccelerator
 from ..hw.compact.accumulator import CompactAccumulator
-from ..hw.compact.drain import Drain
+from ..hw.compact.drain import ParallelDrain, SerialDrain
 from ..hw.compact.fields import instruction_words
+from ..hw.compact.memory import WORD
 from ..hw.compact.walker import Walker
 from ..hw.encoding import Fields
 from ..hw.isa import CONSTANT_VECTORS, Mode, Opcode
@@ -62,23 +63,23 @@ def predict_compact(
 ) -> tuple[int, tuple[int, ...], dict[str, int]]:
     """Total, the cycle in which each instruction finished, and cycles by category, of one run of legal instructions.
 
-    Cycle 1 is the first behind the start. ``weights`` has the shifts, which say how long a requantization takes.
+    Cycle 1 is the first behind the start. ``weights`` has the shifts, which say how long a serial requantization takes.
     """
     latency = params.rows + params.cols - 2 + ProcessingElement.LATENCY
     flush = CompactAccelerator.FEED + latency + CompactAccumulator.WRITTEN
-    dispatch = instruction_words(params.vector) + 2  # from its first word, both included
+    dispatch = instruction_words(params.vector) + WORD + 1  # from its first word, both included
     clock, drain = _Clock(), _Drain()
     ends = []
     periods: list[int] = []
     for opcode, fields in instructions:
         clock.spend("idle", dispatch)
         if opcode is Opcode.WEIGHTS:
-            periods = _periods(fields, weights, params.cols)
+            periods = _periods(fields, weights, params)
         elif opcode is Opcode.COMPUTE:
             for block in range(fields["blocks"]):
                 _block(clock, drain, fields, flush, params.rows)
                 period = periods[block]
-                drain.next = clock.now + 2 + period + Drain.written(params.cols)
+                drain.next = clock.now + _first_write(params, period)
                 drain.period, drain.left = period, fields["out_rows"] * fields["out_cols"]
             del periods[: fields["blocks"]]
             clock.spend("wait_output", drain.end + 1 - clock.now)
@@ -87,10 +88,19 @@ def predict_compact(
     return clock.now, tuple(ends), clock.counters
 
 
-def _periods(fields: Fields, weights: bytes, cols: int) -> list[int]:
+def _first_write(params: Parameters, period: int) -> int:
+    """Cycles from the one in which a block's sums are set free to its first result's write."""
+    if params.serial_lanes:
+        return 2 + period + SerialDrain.written(params.cols)
+    return ParallelDrain.written(params.parts)
+
+
+def _periods(fields: Fields, weights: bytes, params: Parameters) -> list[int]:
     """Cycles from a result to the next, for each block of a stream."""
+    if not params.serial_lanes:
+        return [params.parts] * fields["blocks"]
     stream = np.frombuffer(weights[fields["offset"] : fields["offset"] + fields["bytes"]], np.uint8)
-    shifts = stream.reshape(fields["blocks"], -1, cols)[:, CONSTANT_VECTORS - 1]
+    shifts = stream.reshape(fields["blocks"], -1, params.cols)[:, CONSTANT_VECTORS - 1]
     return [int(period) for period in shifts.max(axis=1) // 2 + 1]
 
 
@@ -98,7 +108,7 @@ def _block(clock: _Clock, drain: _Drain, fields: Fields, flush: int, side: int) 
     """A block up to the cycle in which its sums are set free."""
     clock.spend("wait_weights", CONSTANT_VECTORS)
     drain.writes_until(clock.now)
-    tile = side if fields["mode"] is Mode.DEPTHWISE else fields["rows"]
+    tile = (side if fields["mode"] is Mode.DEPTHWISE else fields["rows"]) + WORD - 1
     steps = fields["out_rows"] * fields["out_cols"]
     begun, between = clock.now, Walker.BEFORE
     for _ in range(fields["taps_y"] * fields["taps_x"] * fields["channels"]):

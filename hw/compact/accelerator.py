@@ -6,16 +6,17 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..array import SystolicArray
 from ..counters import Category
-from ..isa import ErrorCode, Mode, Rounding
+from ..isa import ErrorCode, Mode
 from ..params import BANKS, Parameters
 from ..registers import STATUS
 from ..requests import RequestSignature
+from ..skew import Delay
 from .accumulator import CompactAccumulator
-from .drain import Drain
+from .drain import ParallelDrain, SerialDrain
 from .fields import Decoder, instruction_words
 from .host_port import HostPort
-from .memory import SinglePortMemory
-from .postprocess import SerialPostProcessor
+from .memory import WORD, SinglePortMemory
+from .postprocess import ParallelPostProcessor, SerialPostProcessor
 from .sequencer import Sequencer
 from .tiles import TileLoader
 from .walker import Walker
@@ -64,16 +65,22 @@ class CompactAccelerator(wiring.Component):
         m.submodules.array = array = SystolicArray(
             rows=params.rows, cols=params.cols, groups=0, target=params.target, blocks=params.array_blocks
         )
-        m.submodules.postprocessor = post = SerialPostProcessor(side)
         m.submodules.decoder = decoder = Decoder(side)
         latency = self.FEED + array.latency
-        accumulator = CompactAccumulator(
-            cols=side, depth=params.accumulator_depth, delay=latency, sum_width=array.sum_width
+        depth = params.accumulator_depth
+        m.submodules.accumulator = accumulator = CompactAccumulator(
+            cols=side, depth=depth, delay=latency, sum_width=array.sum_width
         )
-        m.submodules.accumulator = accumulator
         walker = block("walker", Walker())
         tiles = block("tiles", TileLoader(side))
-        drain = block("drain", Drain(depth=params.accumulator_depth, lanes=side))
+        if params.serial_lanes:
+            m.submodules.postprocessor = post = SerialPostProcessor(side)
+            drain = block("drain", SerialDrain(depth=depth, lanes=side))
+            m.d.comb += [post.lane.eq(drain.lane), post.start.eq(drain.start), drain.period.eq(post.period)]
+        else:
+            m.submodules.postprocessor = post = ParallelPostProcessor(side, lanes=params.lanes, target=params.target)
+            drain = block("drain", ParallelDrain(depth=depth, parts=params.parts))
+            m.d.comb += post.part.eq(drain.part)
         sequencer = block(
             "sequencer",
             Sequencer(instruction_words=instruction_words(side), flush=latency + CompactAccumulator.WRITTEN),
@@ -82,6 +89,8 @@ class CompactAccelerator(wiring.Component):
         connect(m, flipped(self.memory), host.memory)
         fields = decoder.fields
         depthwise = Signal()
+        program_word = Signal.like(program.word, reset_less=True)
+        m.d.sync += program_word.eq(program.word)
 
         m.d.comb += [
             clear.eq(host.reset),
@@ -107,7 +116,7 @@ class CompactAccelerator(wiring.Component):
             program.enable.eq(sequencer.read | (host.access & ~host.activations)),
             program.write.eq(Mux(sequencer.busy, 0, host.write)),
             program.data.eq(host.data),
-            decoder.word.eq(program.word),
+            decoder.word.eq(program_word),
             decoder.index.eq(sequencer.index),
             decoder.arrives.eq(sequencer.arrives),
             decoder.next_block.eq(sequencer.drain_begin),
@@ -116,7 +125,7 @@ class CompactAccelerator(wiring.Component):
             tiles.taken.eq(walker.step & walker.start),
             tiles.rows.eq(fields.rows),
             tiles.diagonal.eq(depthwise),
-            tiles.word.eq(program.word),
+            tiles.word.eq(program_word),
             # The loops, and the activations.
             walker.fields.eq(fields),
             walker.begin.eq(sequencer.walk_begin),
@@ -135,25 +144,22 @@ class CompactAccelerator(wiring.Component):
             accumulator.start.eq(walker.start),
             accumulator.first.eq(walker.first),
             accumulator.sums.eq(array.sums),
-            accumulator.constants.eq(program.word),
+            accumulator.constants.eq(program_word),
             accumulator.load_bias.eq(sequencer.load_bias),
             accumulator.half.eq(sequencer.half),
             accumulator.entry.eq(drain.entry),
-            post.constants.eq(program.word),
+            post.constants.eq(program_word),
             post.load.eq(sequencer.load_lanes),
-            post.double.eq(fields.rounding == Rounding.DOUBLE.value),
+            post.rounding.eq(fields.rounding),
             post.zero_point.eq(fields.zero_point),
             post.minimum.eq(fields.minimum),
             post.maximum.eq(fields.maximum),
             post.sums.eq(accumulator.totals),
-            post.lane.eq(drain.lane),
-            post.start.eq(drain.start),
             drain.fields.eq(fields),
             drain.begin.eq(sequencer.drain_begin),
-            drain.period.eq(post.period),
         ]
         self._feed(m, array, walker, activations.word, fields, depthwise)
-        self._report(m, host, sequencer, activations, program)
+        self._report(m, host, sequencer, activations.word, program_word)
         return m
 
     def _feed(self, m, array, walker, word, fields, depthwise):
@@ -166,18 +172,20 @@ class CompactAccelerator(wiring.Component):
             m.d.sync += lane.swap.eq(swaps)
             m.d.sync += lane.data.eq(Mux(used, Mux(outside, fields.pad, word.word_select(row, 8).as_signed()), 0))
 
-    def _report(self, m, host, sequencer, activations, program):
+    def _report(self, m, host, sequencer, activations_word, program_word):
         """What the host sees."""
         cycles = Signal(32)
-        behind = Signal()  # which memory the word is from
-        m.d.sync += behind.eq(host.activations)
+        held_word = Signal.like(activations_word, reset_less=True)
+        m.submodules.memory_delay = of_activations = Delay(1, WORD)  # which memory the word is from
+        m.d.sync += held_word.eq(activations_word)
         with m.If(host.start & ~sequencer.busy):
             m.d.sync += cycles.eq(0)
         with m.Elif(sequencer.busy):
             m.d.sync += cycles.eq(cycles + 1)
         m.d.comb += [
             host.running.eq(sequencer.busy),
-            host.word.eq(Mux(behind, activations.word, program.word)),
+            of_activations.i.eq(host.activations),
+            host.word.eq(Mux(of_activations.o, held_word, program_word)),
             host.status.busy.eq(sequencer.busy),
             host.status.done.eq(sequencer.done),
             host.status.error.eq(sequencer.error != ErrorCode.NONE),

@@ -1,7 +1,7 @@
 """The host's side of the compact accelerator: a few registers, and both memories while it does not run."""
 
 from amaranth import *
-from amaranth.lib import wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
@@ -9,8 +9,9 @@ from ..isa import ErrorCode
 from ..params import BANKS
 from ..registers import CONTROL, MAGIC, OFFSETS, STATUS, VERSION
 from ..requests import RequestSignature
+from ..skew import Delay
 from .fields import instruction_words
-from .memory import MOST_WORDS
+from .memory import MOST_WORDS, WORD
 
 __all__ = ["ACTIVATIONS", "MEMORY_BYTES", "HostPort"]
 
@@ -24,13 +25,13 @@ _BANK_BITS = exact_log2(ACTIVATIONS // BANKS)
 
 
 class HostPort(wiring.Component):
-    """Answers requests in 2 cycles. Registers are those of `hw.registers` that a machine without buses has; others are
-    answered with an error, as is memory while ``running``, beyond `MEMORY_BYTES`, beyond ``program_bytes`` of the program memory
-    or beyond ``bank_bytes`` of a bank of the activation memory.
+    """Answers requests in 2 cycles, those for memory in 4. Registers are those of `hw.registers` that a machine without buses
+    has; others are answered with an error, as is memory while ``running``, beyond `MEMORY_BYTES`, beyond ``program_bytes`` of the
+    program memory or beyond ``bank_bytes`` of a bank of the activation memory.
 
     ``BASE_PROGRAM`` is a byte address in the program memory; ``pc`` is the word behind the instruction that runs.
-    ``access`` asks for the word, of ``side`` bytes, at ``address`` of the memory that ``activations`` names; it is in ``word`` a
-    cycle later. ``write`` has a bit for each 32 bits of it.
+    ``access`` asks for the word, of ``side`` bytes, at ``address`` of the memory that ``activations`` names; it is in ``word``
+    `WORD` cycles later. ``write`` has a bit for each 32 bits of it.
     """
 
     def __init__(self, fingerprint: int, *, side: int, program_bytes: int, bank_bytes: int):
@@ -66,34 +67,44 @@ class HostPort(wiring.Component):
     def _serve_memory(self, m):
         port = self.memory
         request = port.requests.p
+        busy = Signal()  # a request is on its way
+        activations = request.address[_SPACE_BITS]
         address, in_bank = request.address[:_SPACE_BITS], request.address[:_BANK_BITS]
         missing = request.address[_SPACE_BITS + 1 :].any()
         if self._program_bytes < ACTIVATIONS:
-            missing |= ~self.activations & (address[2:] >= self._program_bytes // 4)
+            missing |= ~activations & (address[2:] >= self._program_bytes // 4)
         if self._bank_bytes < ACTIVATIONS // BANKS:
-            missing |= self.activations & (in_bank[2:] >= self._bank_bytes // 4)
+            missing |= activations & (in_bank[2:] >= self._bank_bytes // 4)
         # A bank has 12 bits of the address inside, whatever a word is; of a word's parts the host sees one.
         low, parts = exact_log2(self._side), self._side // 4
-        part, later = Signal(range(parts)), Signal(range(parts))
+        part = Signal(range(parts))
         if parts > 1:
             m.d.comb += part.eq(address[2:low])
-            m.d.sync += later.eq(part)
+        waiting = data.StructLayout({"valid": 1, "error": 1, "part": part.shape()})
+        m.submodules.delay = delay = Delay(waiting, 1 + WORD)
         word = address[low:] if low == 2 else Mux(
-            self.activations, Cat(in_bank[low:], C(0, low - 2), address[_BANK_BITS:]), address[low:]
+            activations, Cat(in_bank[low:], C(0, low - 2), address[_BANK_BITS:]), address[low:]
         )
-        m.d.comb += [
-            port.requests.ready.eq(~port.reply_valid),
+        m.d.sync += [
             self.access.eq(port.requests.valid & port.requests.ready & ~self.running & ~missing),
-            self.activations.eq(request.address[_SPACE_BITS]),
+            self.activations.eq(activations),
             self.write.eq(request.write << part),
             self.address.eq(word),
             self.data.eq(request.data.replicate(parts)),
-            port.reply.data.eq(self.word.word_select(later, 32)),
         ]
-        m.d.sync += [
-            port.reply_valid.eq(port.requests.valid & port.requests.ready),
-            port.reply.error.eq(self.running | missing),
+        m.d.comb += [
+            port.requests.ready.eq(~busy),
+            delay.i.valid.eq(port.requests.valid & port.requests.ready),
+            delay.i.error.eq(self.running | missing),
+            delay.i.part.eq(part),
+            port.reply_valid.eq(delay.o.valid),
+            port.reply.error.eq(delay.o.error),
+            port.reply.data.eq(self.word.word_select(delay.o.part, 32)),
         ]
+        with m.If(port.reply_valid):
+            m.d.sync += busy.eq(0)
+        with m.Elif(port.requests.valid):
+            m.d.sync += busy.eq(1)
 
     def _serve_registers(self, m):
         port = self.registers
@@ -115,7 +126,7 @@ class HostPort(wiring.Component):
         }
         written = Signal()
         m.d.comb += written.eq(accepted & request.write)
-        m.d.sync += [port.reply.error.eq(1), port.reply.data.eq(0)]
+        m.d.sync += [port.reply.error.eq(1), port.reply.data.eq(0), self.start.eq(0), self.reset.eq(0)]
         with m.Switch(request.address[2:10]):
             for name, value in shown.items():
                 with m.Case(OFFSETS[name] >> 2):
@@ -123,7 +134,7 @@ class HostPort(wiring.Component):
             with m.Case(OFFSETS["CONTROL"] >> 2):
                 control = CONTROL(request.data[: CONTROL.size])
                 m.d.sync += port.reply.error.eq(~request.write)
-                m.d.comb += [self.start.eq(written & control.start), self.reset.eq(written & control.reset)]
+                m.d.sync += [self.start.eq(written & control.start), self.reset.eq(written & control.reset)]
             with m.Case(OFFSETS["BASE_PROGRAM"] >> 2):
                 m.d.sync += [port.reply.data.eq(self.base << exact_log2(self._side)), port.reply.error.eq(0)]
                 with m.If(written):

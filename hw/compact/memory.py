@@ -5,13 +5,17 @@ from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2, exact_log2
 
-__all__ = ["MOST_WORDS", "PART_BITS", "SinglePortMemory"]
+__all__ = ["MOST_WORDS", "PART_BITS", "WORD", "SinglePortMemory"]
 
 MOST_WORDS = 1 << 14
 """Words of 32 bits in the address space of the host, and of two SB_SPRAM256KA."""
 
 PART_BITS = 32
 """Of a word: what can be written alone."""
+
+
+WORD = 2
+"""Cycles from a read of the program memory to its word, the register behind the memory included: it answers late in its cycle."""
 
 
 class SinglePortMemory(wiring.Component):

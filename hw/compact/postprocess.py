@@ -1,15 +1,31 @@
-"""The post-processor of the compact accelerator: a serial lane for each column, and one way out for all of them."""
+"""The post-processors of the compact accelerator: a serial lane for each column and one way out for all of them, or the common
+accelerator's lanes."""
 
 from amaranth import *
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from ..isa import Rounding
+from ..requant import RequantLane
 from .lane import SUM_BITS, WINDOW_BITS, SerialLane
 
-__all__ = ["LATENCY", "SerialPostProcessor"]
+__all__ = ["LATENCY", "ParallelPostProcessor", "SerialPostProcessor"]
 
 LATENCY = 3
 """Cycles from the ``start`` that takes a lane's value away to its byte in ``result``."""
+
+
+def _signature(cols: int) -> dict[str, wiring.Member]:
+    return {
+        "constants": In(8 * cols),
+        "load": In(5),
+        "rounding": In(Rounding),
+        "zero_point": In(signed(8)),
+        "minimum": In(signed(8)),
+        "maximum": In(signed(8)),
+        "sums": In(data.ArrayLayout(signed(SUM_BITS), cols)),
+        "result": Out(8 * cols),
+    }
 
 
 class SerialPostProcessor(wiring.Component):
@@ -23,17 +39,10 @@ class SerialPostProcessor(wiring.Component):
     def __init__(self, lanes: int):
         self._lanes = lanes
         super().__init__({
-            "constants": In(8 * lanes),
-            "load": In(5),
-            "double": In(1),
-            "zero_point": In(signed(8)),
-            "minimum": In(signed(8)),
-            "maximum": In(signed(8)),
-            "sums": In(data.ArrayLayout(signed(SUM_BITS), lanes)),
+            **_signature(lanes),
             "lane": In(range(lanes)),
             "start": In(1),
             "period": Out(6),
-            "result": Out(8 * lanes),
         })
 
     def elaborate(self, platform):
@@ -44,7 +53,7 @@ class SerialPostProcessor(wiring.Component):
             m.d.comb += [
                 lane.constant.eq(self.constants.word_select(number, 8)),
                 lane.load.eq(self.load),
-                lane.double.eq(self.double),
+                lane.double.eq(self.rounding == Rounding.DOUBLE),
                 lane.sum.eq(self.sums[number]),
                 lane.start.eq(self.start & (self.lane == number)),
             ]
@@ -88,4 +97,51 @@ class SerialPostProcessor(wiring.Component):
             m.d.comb += byte.eq(self.maximum)
         with m.If(valid[1]):
             m.d.sync += self.result.eq(Cat(self.result[8:], byte))
+        return m
+
+
+class ParallelPostProcessor(wiring.Component):
+    """The same of ``cols`` channels, with fewer `RequantLane`s or as many: ``lanes`` channels per cycle.
+
+    ``part`` says which of the channels' ``sums``, a cycle old, are at the lanes. All of ``result`` is there RequantLane.LATENCY
+    cycles behind the last part, for one cycle. The multipliers are in blocks of ``target``.
+    """
+
+    def __init__(self, cols: int, *, lanes: int, target: str):
+        self._cols = cols
+        self._lanes = lanes
+        self._target = target
+        super().__init__({**_signature(cols), "part": In(range(cols // lanes))})
+
+    def elaborate(self, platform):
+        m = Module()
+        count = self._lanes
+        multipliers = Signal(data.ArrayLayout(32, self._cols), reset_less=True)
+        shifts = Signal(data.ArrayLayout(6, self._cols), reset_less=True)
+        for column in range(self._cols):
+            constant = self.constants.word_select(column, 8)
+            for byte in range(4):
+                with m.If(self.load[byte]):
+                    m.d.sync += multipliers[column][8 * byte : 8 * byte + 8].eq(constant)
+            with m.If(self.load[4]):
+                m.d.sync += shifts[column].eq(constant)
+        sums = Signal.like(self.sums, reset_less=True)
+        m.d.sync += sums.eq(self.sums)
+        values = Signal(8 * count)
+        for number in range(count):
+            m.submodules[f"lane_{number}"] = lane = RequantLane(target=self._target)
+            mine = range(number, self._cols, count)  # channels
+            m.d.comb += [
+                lane.sum.eq(Array(sums[channel] for channel in mine)[self.part]),
+                lane.multiplier.eq(Array(multipliers[channel] for channel in mine)[self.part]),
+                lane.shift.eq(Array(shifts[channel] for channel in mine)[self.part]),
+                lane.rounding.eq(self.rounding),
+                lane.zero_point.eq(self.zero_point),
+                lane.minimum.eq(self.minimum),
+                lane.maximum.eq(self.maximum),
+                values.word_select(number, 8).eq(lane.result),
+            ]
+        former = Signal(8 * (self._cols - count), reset_less=True)
+        m.d.comb += self.result.eq(Cat(former, values))
+        m.d.sync += former.eq(self.result[8 * count :])
         return m

@@ -6,6 +6,8 @@ from amaranth.lib.wiring import In, Out
 
 from ..counters import Category
 from ..isa import CONSTANT_VECTORS, ErrorCode, Mode, Opcode
+from ..skew import Delay
+from .memory import WORD
 
 __all__ = ["Sequencer"]
 
@@ -17,7 +19,7 @@ class Sequencer(wiring.Component):
     ``instruction_words``.
 
     Reads the program memory at ``read_address`` in cycles of ``read``; what comes for the `Decoder`, the accumulator's biases and
-    the lanes is announced a cycle later, with the word. LOAD and STORE are the host's and are passed over; WEIGHTS says
+    the lanes is announced `WORD` cycles later, with the word. LOAD and STORE are the host's and are passed over; WEIGHTS says
     where the next constants and tiles lie. A block: biases, passes (the `Walker`'s), ``FLUSH`` cycles until their
     sums are in the accumulator; then, when the block before has left it, the other constants, and the sums go their own way. The
     next instruction is fetched when the last block has gone: in the cycle of ``finished`` it has. ``passed_load`` and
@@ -69,14 +71,16 @@ class Sequencer(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         stream, constants = Signal(14), Signal(14)
-        count = Signal(range(max(self._instruction_words, self._flush) + 1))
-        # What is read now, and so arrives in the next cycle.
+        count = Signal(range(max(self._instruction_words + WORD, self._flush)))
+        # What is read now, and when it arrives.
         fetching, biases, others = Signal(), Signal(), Signal()
         bias_arrives, others_arrive = Signal(), Signal()
-        m.d.sync += [
-            self.arrives.eq(fetching), bias_arrives.eq(biases), others_arrive.eq(others),
-            self.index.eq(count), count.eq(count + 1),
-        ]  # fmt: skip
+        m.submodules.delay = delay = Delay(unsigned(3 + len(self.index)), WORD)
+        m.d.comb += [
+            delay.i.eq(Cat(fetching, biases, others, count[: len(self.index)])),
+            Cat(self.arrives, bias_arrives, others_arrive, self.index).eq(delay.o),
+        ]
+        m.d.sync += count.eq(count + 1)
         m.d.comb += [
             self.read.eq(fetching | biases | others | self.tile_reading),
             self.read_address.eq(stream),
@@ -89,23 +93,23 @@ class Sequencer(wiring.Component):
         with m.If(self.walk_step & self.walk_start & self.walk_more):
             m.d.comb += self.tile_begin.eq(1)
 
-        with m.FSM(name="sequencer") as fsm:
+        with m.FSM(name="sequencer"):
             with m.State("IDLE"), m.If(self.begin):
-                m.d.sync += [self.pc.eq(self.base), self.done.eq(0), self.error.eq(ErrorCode.NONE), count.eq(0)]
+                m.d.sync += [self.pc.eq(self.base), self.done.eq(0), self.error.eq(ErrorCode.NONE), count.eq(0), self.busy.eq(1)]
                 m.next = "FETCH"
             with m.State("FETCH"):
                 m.d.comb += [fetching.eq(1), self.read_address.eq(self.pc)]
                 m.d.sync += self.pc.eq(self.pc + 1)
                 with m.If(count == self._instruction_words - 1):
                     m.next = "SETTLE"
-            with m.State("SETTLE"):
+            with m.State("SETTLE"), m.If(count == self._instruction_words - 1 + WORD):
                 m.next = "DISPATCH"
             with m.State("DISPATCH"):
                 m.d.sync += count.eq(0)
                 m.next = "FETCH"
                 with m.Switch(self.opcode):
                     with m.Case(Opcode.END.value):
-                        m.d.sync += self.done.eq(1)
+                        m.d.sync += [self.done.eq(1), self.busy.eq(0)]
                         m.next = "IDLE"
                     with m.Case(Opcode.LOAD.value):
                         m.d.comb += self.passed_load.eq(1)
@@ -116,10 +120,10 @@ class Sequencer(wiring.Component):
                     with m.Case(Opcode.COMPUTE.value):
                         m.next = "BIASES"
                         with m.If((self.mode != Mode.DENSE.value) & (self.mode != Mode.DEPTHWISE.value)):
-                            m.d.sync += self.error.eq(ErrorCode.ILLEGAL_FIELD)
+                            m.d.sync += [self.error.eq(ErrorCode.ILLEGAL_FIELD), self.busy.eq(0)]
                             m.next = "IDLE"
                     with m.Default():
-                        m.d.sync += self.error.eq(ErrorCode.ILLEGAL_OPCODE)
+                        m.d.sync += [self.error.eq(ErrorCode.ILLEGAL_OPCODE), self.busy.eq(0)]
                         m.next = "IDLE"
             with m.State("BIASES"):
                 m.d.comb += [biases.eq(1), self.category.eq(Category.WAIT_WEIGHTS)]
@@ -165,5 +169,4 @@ class Sequencer(wiring.Component):
                 with m.If(~self.drain_busy):
                     m.d.comb += self.finished.eq(1)
                     m.next = "FETCH"
-            m.d.comb += self.busy.eq(~fsm.ongoing("IDLE"))
         return m

@@ -46,16 +46,17 @@ _SYNTHESIZE_ECP5 = f"{_SYNTH_ECP5} begin:map_luts; {_MAP_LUTS}; {_SYNTH_ECP5} ma
 _SITES = {"85k": ecp5_sites(10, 34, 58, groups=13, middle=7), "25k": ecp5_sites(13, groups=7, middle=3)}
 
 
-# The placer `static`: with the default one wires are two thirds longer at 8x8. Of the routers, `router2` lets wires be shared at
-# first, `router1` takes them back one at a time: each comes to an end where the other does not (docs/synthesis.md).
-def _ecp5(name: str, size: str, package: str, speed: int, router: str) -> Device:
+# The placer `static`: with `heap` wires are two thirds longer at 8x8; but it may come to no end where nearly all block RAMs are
+# used. The router `router2` lets wires be shared at first, `router1` takes them back one at a time: each comes to an end where
+# the other does not (docs/synthesis.md).
+def _ecp5(name: str, size: str, package: str, speed: int, *, placer: str = "static", router: str = "router2") -> Device:
     return Device(
         name=name,
         family="ecp5",
         synthesize=_SYNTHESIZE_ECP5,
         place=(
             "nextpnr-ecp5", f"--{size}", "--package", package, "--speed", str(speed), "--json", "{netlist}",
-            "--lpf", "{constraints}", "--lpf-allow-unconstrained", "--placer", "static", "--router", router,
+            "--lpf", "{constraints}", "--lpf-allow-unconstrained", "--placer", placer, "--router", router,
             "--textcfg", "{routed}",
         ),
         pack=("ecppack", "--compress", "{routed}", "{bitstream}"),
@@ -71,9 +72,9 @@ def _ecp5(name: str, size: str, package: str, speed: int, router: str) -> Device
 DEVICES = {
     device.name: device
     for device in (
-        _ecp5("LFE5U-85F-6BG381C", "85k", "CABGA381", 6, "router2"),
-        _ecp5("LFE5U-25F-6BG381C", "25k", "CABGA381", 6, "router1"),
-        _ecp5("LFE5U-25F-8MG285C", "25k", "CSFBGA285", 8, "router2"),
+        _ecp5("LFE5U-85F-6BG381C", "85k", "CABGA381", 6),
+        _ecp5("LFE5U-25F-6BG381C", "25k", "CABGA381", 6, router="router1"),
+        _ecp5("LFE5U-25F-8MG285C", "25k", "CSFBGA285", 8, placer="heap"),
         Device(
             name="iCE40UP5K-SG48",
             family="ice40",

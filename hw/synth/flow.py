@@ -26,6 +26,9 @@ _STAGES = {
 """What the last of these in the end of nextpnr's output says."""
 
 
+_STEPS = 2000
+"""Steps of the placer `static` after which it is given up: it takes less than 700 if it comes to an end."""
+
 _FEW = 100
 """Wires used twice that are soon gone, or never."""
 
@@ -146,8 +149,15 @@ def _rounds(overused: int) -> int:
 
 
 def _stall(job: Job, seed: int) -> str:
-    """Why not to wait for it, if nextpnr's router goes on without getting on: it would do so for ever."""
-    overused = [int(count) for count in re.findall(r" overused=(\d+)", job.output_end)]
+    """Why not to wait for it, if nextpnr's placer or router goes on without getting on: it would do so for ever."""
+    output = job.output_end
+    steps = re.findall(r" iter=(\d+) steplen=", output)
+    if steps and int(steps[-1]) >= _STEPS:
+        return (
+            f"seed {seed} is not placed: after {_STEPS:,} steps cells still lie on top of each other; try other seeds, or less "
+            "memory or fewer multiplier blocks"
+        )
+    overused = [int(count) for count in re.findall(r" overused=(\d+)", output)]
     if overused and len(overused) - 1 - overused.index(min(overused)) >= (rounds := _rounds(min(overused))):
         return (
             f"seed {seed} does not route: {min(overused):,} wires are used twice, at best, and {rounds} more rounds made it no "

@@ -50,12 +50,14 @@ module compact_bench (
   int trace_file = 0;
   logic [31:0] answer;
 
-  // Everything changes in the middle of a cycle. A request is taken at its end, and answered in the next one.
+  // Everything changes in the middle of a cycle. A request is taken at its end; a register answers in the next one, a memory two
+  // cycles after that.
   task automatic access_memory(input logic write, input int address, input logic [31:0] data);
     memory_requests_payload = '{write: write, address: address, data: data};
     memory_requests_valid = 1;
     @(negedge clk);
     memory_requests_valid = 0;
+    repeat (2) @(negedge clk);
     answer = memory_reply[31:0];
     if (!memory_reply_valid || memory_reply[32]) $fatal(1, "memory 0x%x: no answer, or an error", address);
     @(negedge clk);

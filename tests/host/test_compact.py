@@ -26,6 +26,7 @@ from ..simulated_board import BAUD, CLOCK_HZ, simulated_board
 
 PARAMS = find_preset("icebreaker").params
 LARGER = find_preset("tang-primer-20k").params
+LARGEST = find_preset("orangecrab-25f").params
 SMALLER = replace(LARGER, rows=4, cols=4, lanes=4, axi_bits=32, activation_kib=32)
 
 
@@ -34,7 +35,7 @@ def program() -> Program:
     return compile_model(read_tflite(digits.MODEL), PARAMS)
 
 
-@pytest.mark.parametrize("params", [PARAMS, SMALLER, LARGER], ids=["spram", "bram", "8x8"])
+@pytest.mark.parametrize("params", [PARAMS, SMALLER, LARGER, LARGEST], ids=["spram", "4x4", "8x8/2", "8x8/4"])
 def test_digits(params: Parameters) -> None:
     """The demo's cases, over the line: LiteRT's answers, in as many cycles as predicted."""
     program = compile_model(read_tflite(digits.MODEL), params)
@@ -59,7 +60,7 @@ def test_digits(params: Parameters) -> None:
         assert transport.link.retries == 0
 
 
-@pytest.mark.parametrize("params", [SMALLER, LARGER], ids=["4x4", "8x8"])
+@pytest.mark.parametrize("params", [SMALLER, LARGER, LARGEST], ids=["4x4", "8x8", "8x8 with more"])
 def test_memory_that_is_not_there(params: Parameters) -> None:
     """Where block RAMs leave a part of the memory space empty, an access is an error, and changes no other word."""
     program, bank = 1024 * params.program_kib, params.vector * params.bank_words

@@ -63,11 +63,18 @@ def test_sizes_of_the_compact_accelerator() -> None:
     large = replace(small, memory="spram", activation_kib=64)
     assert (small.program_kib, small.bank_words, large.program_kib, large.bank_words) == (40, 2048, 64, 4096)
     assert small.fingerprint != large.fingerprint
-    assert replace(small, target="gowin", dsp_blocks=8).array_blocks == 16  # no lanes in blocks
+    assert replace(large, target="ice40", dsp_blocks=8).array_blocks == 16  # no lanes in blocks
+    assert replace(small, lanes=2, target="gowin", dsp_blocks=12).array_blocks == 8
     with pytest.raises(ValueError, match="activation_kib: 64 with memory bram, which goes with 32 alone"):
         replace(small, activation_kib=64)
     eight = {"rows": 8, "cols": 8, "lanes": 8, "axi_bits": 64, "activation_kib": 24}
     assert (replace(small, **eight).program_kib, replace(small, **eight).bank_words) == (40, 768)
+    larger = replace(small, **eight | {"activation_kib": 28, "lanes": 4})
+    assert (larger.program_kib, larger.bank_words, larger.parts) == (56, 896, 2)
+    with pytest.raises(ValueError, match="activation_kib: 32 with memory bram, which goes with 24 or 28 alone"):
+        replace(larger, activation_kib=32)
+    with pytest.raises(ValueError, match="lanes: 2 with memory spram, which goes with 4 alone"):
+        replace(large, lanes=2)
     with pytest.raises(ValueError, match="rows: 8 with memory spram, which goes with 4 alone"):
         replace(large, **eight)
     with pytest.raises(ValueError, match="rows: 16 with memory bram, which goes with 4 or 8 alone"):

@@ -115,6 +115,15 @@ def test_a_router_that_does_not_get_on_is_given_up(tools) -> None:
         synthesize(DESIGN, ECP5, seeds=(1,))
 
 
+def test_a_placer_that_comes_to_no_end_is_given_up(tools) -> None:
+    steps = "for n in $(seq 1990 {last}); do echo \"Info: iter=$n steplen=1.3 a=2179.4 penalty=[3818.86]\"; done\n"
+    tools(nextpnr_ecp5=steps.format(last=2000) + "sleep 60")
+    with pytest.raises(SynthesisError, match=r"^seed 1 is not placed: after 2,000 steps cells still lie on top of each other"):
+        synthesize(DESIGN, ECP5, seeds=(1,))
+    tools(nextpnr_ecp5=steps.format(last=1999) + NEXTPNR)
+    assert synthesize(DESIGN, ECP5, seeds=(2,)).bitstream == b"seed 2\n"
+
+
 def test_cells_of_ice40_have_a_table_and_a_register(tools) -> None:
     log = """\
 echo "Info:     1660 LCs used as LUT4 only"

@@ -50,7 +50,7 @@ def check(model: Path, array: str, image: np.ndarray | None, fuse: bool = True, 
     return report
 
 
-@pytest.mark.parametrize(("board", "most"), [("icebreaker", 500_000), ("tang-primer-20k", 250_000)])
+@pytest.mark.parametrize(("board", "most"), [("icebreaker", 500_000), ("tang-primer-20k", 140_000), ("orangecrab-25f", 140_000)])
 def test_compact(outside_model, board, most):
     """Keyword spotting where nothing is but the chip's own memories."""
     settings = asdict(find_preset(board).params)

@@ -90,10 +90,12 @@ def test_write_latency(copier: RunCopier):
     assert slow - fast == 30
 
 
-def test_full_queue_holds_the_address(copier: RunCopier):
-    """With one burst at a time the next address is taken in the cycle before the last beat, as by the memory on a board."""
-    cycles = stamps(copier(STAMP, bursts=2, options=MemoryOptions(outstanding=1)), 2)
-    assert cycles == [*range(20, 36), *range(34 + 20, 34 + 36)]
+@pytest.mark.parametrize("turnover", [1, 3, 16])
+def test_full_queue_holds_the_address(copier: RunCopier, turnover: int):
+    """With one burst at a time the next address is taken ``turnover`` cycles before the last beat, which comes in cycle 35."""
+    cycles = stamps(copier(STAMP, bursts=2, options=MemoryOptions(outstanding=1, turnover=turnover)), 2)
+    again = 35 - turnover + 20
+    assert cycles == [*range(20, 36), *range(again, again + BEATS)]
 
 
 @pytest.mark.parametrize(
@@ -153,7 +155,9 @@ def test_rules_of_the_bus(copier: RunCopier, settings: dict[str, object], why: s
         copier(**settings)
 
 
-@pytest.mark.parametrize("options", [{"latency": 0}, {"bandwidth": 101}, {"outstanding": 0}, {"write_latency": -1}])
+@pytest.mark.parametrize(
+    "options", [{"latency": 0}, {"bandwidth": 101}, {"outstanding": 0}, {"write_latency": -1}, {"turnover": 0}]
+)
 def test_options_out_of_range(options: dict[str, int]):
     with pytest.raises(ValueError, match=next(iter(options))):
         MemoryOptions(**options)

@@ -1,12 +1,14 @@
-"""The serial post-processor against architecture.md's formulas on plain Python integers."""
+"""The post-processors of the compact accelerator against architecture.md's formulas on plain Python integers."""
 
 import random
 
 import pytest
 from amaranth.sim import Simulator
 from tilewright.hw.compact.lane import SUM_BITS
-from tilewright.hw.compact.postprocess import LATENCY, SerialPostProcessor
+from tilewright.hw.compact.postprocess import LATENCY, ParallelPostProcessor, SerialPostProcessor
+from tilewright.hw.isa import Rounding
 from tilewright.hw.legality_compact import SHIFTS
+from tilewright.hw.requant import RequantLane
 
 MOST = (1 << SUM_BITS - 1) - 1
 Settings = tuple[bool, int, int, int]
@@ -33,14 +35,20 @@ def hard(rng: random.Random, multiplier: int, shift: int) -> int:
     return max(-MOST - 1, min(MOST, round(target * 2**shift / multiplier) + rng.choice([0, 0, 1, -1])))
 
 
-async def requantize(ctx, dut: SerialPostProcessor, constants: list[tuple[int, int]], rows: list[list[int]]) -> list[bytes]:
-    """Load the lanes' multipliers and shifts, and put rows of sums through them."""
+async def load(ctx, dut: SerialPostProcessor | ParallelPostProcessor, constants: list[tuple[int, int]]) -> None:
+    """Load the channels' multipliers and shifts."""
     for plane in range(5):
         values = [shift if plane == 4 else multiplier >> 8 * plane & 0xFF for multiplier, shift in constants]
         ctx.set(dut.constants, int.from_bytes(bytes(values), "little"))
         ctx.set(dut.load, 1 << plane)
         await ctx.tick()
     ctx.set(dut.load, 0)
+
+
+async def requantize_serially(
+    ctx, dut: SerialPostProcessor, constants: list[tuple[int, int]], rows: list[list[int]]
+) -> list[bytes]:
+    """Put rows of sums through the lanes, one behind the other."""
     period = ctx.get(dut.period)
     assert period == max(shift for _, shift in constants) // 2 + 1
     results = []
@@ -58,11 +66,28 @@ async def requantize(ctx, dut: SerialPostProcessor, constants: list[tuple[int, i
     return results[1:]
 
 
-@pytest.mark.parametrize("lanes", [4, 8])
+async def requantize_in_parts(ctx, dut: ParallelPostProcessor, parts: int, rows: list[list[int]]) -> list[bytes]:
+    """Put rows of sums through the lanes without a pause; behind the last one come others, which nobody wants."""
+    ready = 1 + parts - 1 + RequantLane.LATENCY  # cycles from a row's first one to its result
+    columns = len(rows[0])
+    results = []
+    for cycle in range(ready + parts * len(rows)):
+        row = cycle // parts
+        for column in range(columns):
+            ctx.set(dut.sums[column], rows[row][column] if row < len(rows) else cycle)
+        ctx.set(dut.part, (cycle - 1) % parts)
+        if cycle >= ready and (cycle - ready) % parts == 0:
+            results.append(ctx.get(dut.result).to_bytes(columns, "little"))
+        await ctx.tick()
+    return results
+
+
+@pytest.mark.parametrize(("columns", "lanes"), [(4, 0), (8, 0), (4, 4), (8, 4), (8, 2), (8, 8)])
 @pytest.mark.parametrize("seed", range(4))
-def test_results(seed: int, lanes: int) -> None:
+def test_results(seed: int, columns: int, lanes: int) -> None:
+    """``lanes`` is 0 for serial ones."""
     rng = random.Random(seed)
-    dut = SerialPostProcessor(lanes)
+    dut = ParallelPostProcessor(columns, lanes=lanes, target="generic") if lanes else SerialPostProcessor(columns)
     wrong = []
 
     async def bench(ctx) -> None:
@@ -71,13 +96,19 @@ def test_results(seed: int, lanes: int) -> None:
             if rng.random() < 0.6:
                 minimum, maximum = -128, 127
             settings = (rng.random() < 0.7, zero_point, minimum, maximum)
-            for name, value in zip(("double", "zero_point", "minimum", "maximum"), settings, strict=True):
+            ctx.set(dut.rounding, Rounding.DOUBLE if settings[0] else Rounding.SINGLE)
+            for name, value in zip(("zero_point", "minimum", "maximum"), settings[1:], strict=True):
                 ctx.set(getattr(dut, name), value)
-            shifts = [rng.choice(SHIFTS[:12] if rng.random() < 0.5 else SHIFTS) for _ in range(lanes)]
+            shifts = [rng.choice(SHIFTS[:12] if rng.random() < 0.5 else SHIFTS) for _ in range(columns)]
             multipliers = [rng.choice([0, 2**30, 2**31 - 1, rng.randrange(2**31), rng.randrange(2**30, 2**31)]) for _ in shifts]
             constants = list(zip(multipliers, shifts, strict=True))
             rows = [[hard(rng, *constant) for constant in constants] for _ in range(8)]
-            for sums, result in zip(rows, await requantize(ctx, dut, constants, rows), strict=True):
+            await load(ctx, dut, constants)
+            if isinstance(dut, SerialPostProcessor):
+                results = await requantize_serially(ctx, dut, constants, rows)
+            else:
+                results = await requantize_in_parts(ctx, dut, columns // lanes, rows)
+            for sums, result in zip(rows, results, strict=True):
                 expected = [by_definition(x, *constant, settings) for x, constant in zip(sums, constants, strict=True)]
                 if list(result) != expected:
                     wrong.append((sums, constants, settings, list(result), expected))
